@@ -1,0 +1,16 @@
+/*
+ * Waits between tries: doubling from `first` to `most`, each with full jitter over its upper half. Thread:
+ * the owner.
+ */
+#ifndef SHARED_BACKOFF_H
+#define SHARED_BACKOFF_H
+
+struct backoff {
+    int first_ms, most_ms, current_ms;
+};
+
+void backoff_init(struct backoff *b, int first_ms, int most_ms);
+void backoff_reset(struct backoff *b); /* after a success */
+int backoff_next_ms(struct backoff *b);
+
+#endif

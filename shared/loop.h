@@ -1,0 +1,42 @@
+/*
+ * The event loop of a service: timers, signals and wakes from other threads (libuv underneath, in loop.c
+ * only).
+ *
+ * Thread: everything belongs to the thread that calls loop_run(), except loop_wake_signal(), which any thread
+ * may call. Lifetime: timers and wakes are destroyed before the loop; their callbacks never run after their
+ * destroy.
+ */
+#ifndef SHARED_LOOP_H
+#define SHARED_LOOP_H
+
+#include <stdint.h>
+
+struct loop;
+struct loop_timer;
+struct loop_wake;
+
+struct loop *loop_create(void);
+void loop_destroy(struct loop *loop);
+/* Runs until loop_stop(). */
+void loop_run(struct loop *loop);
+void loop_stop(struct loop *loop);
+/* Monotonic milliseconds, as of the start of this turn of the loop. */
+int64_t loop_now_ms(const struct loop *loop);
+/* The uv_loop_t, for the one other file that must share it (server.c). */
+void *loop_native(struct loop *loop);
+
+/* SIGINT, SIGTERM, SIGHUP as loop events. A second SIGINT or SIGTERM exits the process at once, with 1. */
+void loop_on_signal(struct loop *loop, int signal_number, void (*callback)(void *), void *ctx);
+
+struct loop_timer *loop_timer_create(struct loop *loop, void (*callback)(void *), void *ctx);
+/* Fires once after delay_ms, then every repeat_ms when that is not 0. Starting a started timer moves it. */
+void loop_timer_start(struct loop_timer *timer, int64_t delay_ms, int64_t repeat_ms);
+void loop_timer_stop(struct loop_timer *timer);
+void loop_timer_destroy(struct loop_timer *timer); /* NULL-safe; may be called from its own callback */
+
+/* Runs callback on the loop soon after one or more signals. */
+struct loop_wake *loop_wake_create(struct loop *loop, void (*callback)(void *), void *ctx);
+void loop_wake_signal(void *wake); /* any thread; void * so that it fits mailbox_create() */
+void loop_wake_destroy(struct loop_wake *wake);
+
+#endif

@@ -1,0 +1,18 @@
+/*
+ * Allocation that cannot fail: out of memory aborts. That is sound because every size that comes from the
+ * network is capped before it gets here (buf_init, parsers). Thread: any.
+ */
+#ifndef SHARED_MEM_H
+#define SHARED_MEM_H
+
+#include <stddef.h>
+
+/* Zeroed memory; the caller owns it and frees it with free(). */
+void *xcalloc(size_t count, size_t size);
+/* As realloc(), but aborts; new bytes are not zeroed. */
+void *xrealloc(void *old, size_t size);
+char *xstrdup(const char *text);
+/* A NUL-terminated copy of n bytes. */
+char *xstrndup(const char *bytes, size_t n);
+
+#endif

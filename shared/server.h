@@ -1,0 +1,140 @@
+/*
+ * HTTP/1.1 (RFC 9110, 9112) and WebSocket (RFC 6455) server on the loop. libwebsockets is spoken to in
+ * server.c only.
+ *
+ * What it guarantees to the rooms above, whatever peers do: heads, bodies and messages are capped and have
+ * deadlines; a request is handed over whole; a reply is written once; h2c and other upgrades, smuggling
+ * shapes and CONNECT are refused; a client that goes away while its request is held is noticed within a
+ * second. What it does not know: paths, tokens, sessions.
+ *
+ * Thread: the loop's. Lifetime: a request lives until its reply or until on_gone; a ws until on_ws_close
+ * returns. Others hold a request by id, because it may be gone when they come back.
+ */
+#ifndef SHARED_SERVER_H
+#define SHARED_SERVER_H
+
+#include "shared/compiler.h"
+#include "shared/err.h"
+#include "shared/loop.h"
+#include "shared/view.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+struct server;
+struct ws;
+
+enum http_method {
+    HTTP_GET,
+    HTTP_HEAD,
+    HTTP_POST,
+    HTTP_PUT,
+    HTTP_PATCH,
+    HTTP_DELETE,
+    HTTP_OPTIONS,
+    HTTP_OTHER
+};
+
+struct request {
+    uint64_t id; /* never reused in a process */
+    enum http_method method;
+    struct view path;  /* percent-decoded, without the query; starts with '/' */
+    struct view query; /* as sent, without '?'; see request_query() */
+    struct view body;
+    const char *address; /* peer's IP in text form */
+    void *head;          /* private to server.c */
+};
+
+/* The value of a header (name in lower case) in a buffer of the server's that the next call reuses; empty:
+ * not there. */
+struct view request_header(const struct request *r, const char *name);
+/* The percent-decoded value of a query parameter, '+' as blank, last one wins; false: not there, or over
+ * size. */
+bool request_query(const struct request *r, const char *name, char *out, size_t size) MUSTCHECK;
+
+struct reply_header {
+    const char *name, *value;
+};
+
+struct reply {
+    int status;
+    const char *content_type; /* NULL: no body */
+    struct view body;         /* copied */
+    const struct reply_header *headers;
+    size_t header_count;
+    bool close; /* Connection: close */
+};
+
+struct upgrade {
+    const char *subprotocol; /* to be answered, a literal; NULL: none */
+    void *user;              /* what ws_user() gives from then on */
+};
+
+struct server_handler {
+    /* A whole request. One server_reply() must follow, now or later. */
+    void (*on_request)(void *ctx, const struct request *r);
+    /* The client of an unanswered request went away (server_reply() for it returns false from now on). */
+    void (*on_gone)(void *ctx, uint64_t request_id);
+    /* A WebSocket upgrade request. True: accepted as filled in. False: after having called server_reply().
+     * NULL: every upgrade is answered 426. */
+    bool (*on_upgrade)(void *ctx, const struct request *r, struct upgrade *answer);
+    void (*on_ws_open)(void *ctx, struct ws *ws);
+    /* A whole message, fragments joined; text is valid UTF-8. The view is valid during the call. */
+    void (*on_ws_message)(void *ctx, struct ws *ws, struct view message, bool is_text);
+    /* After ws_write() took less than it was given, and again when there is room. */
+    void (*on_ws_writable)(void *ctx, struct ws *ws);
+    /* The last word about ws, whoever closed. */
+    void (*on_ws_close)(void *ctx, struct ws *ws);
+};
+
+struct server_options {
+    const char *host;
+    int port;                /* 0: any free one, see server_port() */
+    size_t max_body;         /* bytes; more is 413 */
+    size_t max_message;      /* bytes of a WebSocket message; more is close 1009 */
+    size_t max_connections;  /* more are closed on accept */
+    int head_timeout_ms;     /* request line and headers */
+    int body_timeout_ms;     /* whole body */
+    const char *server_name; /* Server: header */
+    const struct server_handler *handler;
+    void *ctx;
+};
+
+struct server *server_create(struct loop *loop, const struct server_options *options, struct err *err);
+/* No new connections; those that are stay. */
+void server_stop_listening(struct server *s);
+/* Closes everything; on_ws_close and on_gone are called for what lives. NULL-safe. */
+void server_destroy(struct server *s);
+int server_port(const struct server *s);
+size_t server_connections(const struct server *s);
+
+/* Answers a request. False: its client is gone, or it has been answered. Content-Length, Date and Server are
+ * added. */
+bool server_reply(struct server *s, uint64_t request_id, const struct reply *reply);
+
+void *ws_user(const struct ws *ws);
+const char *ws_address(const struct ws *ws);
+
+/* The header of an unmasked, final frame (RFC 6455, 5.2); returns its length, 2 to 10. */
+enum ws_opcode { WS_TEXT = 1, WS_BINARY = 2, WS_CLOSE = 8, WS_PING = 9, WS_PONG = 10 };
+enum { WS_HEADER_MAX = 10 };
+size_t ws_frame_header(unsigned char out[static WS_HEADER_MAX], enum ws_opcode opcode,
+                       uint64_t payload_bytes);
+
+/*
+ * Writes frames, each iov one whole frame, header included, in one system call. Returns how many were taken:
+ * a frame that the kernel took only a part of counts as taken, the server keeps its rest and sends that
+ * first. When fewer than count are taken, on_ws_writable follows. The bytes are borrowed during the call
+ * only. At most 64 iovs are used.
+ */
+size_t ws_write(struct ws *ws, const struct iovec *frames, size_t count);
+/* Asks for on_ws_writable when the socket has room. */
+void ws_want_writable(struct ws *ws);
+/* Close handshake: no more messages come in; on_ws_close follows, at the latest after a few seconds. Code 0:
+ * a close frame without one. */
+void ws_close(struct ws *ws, int code, const char *reason);
+/* Cuts the connection without a handshake, from the loop's next turn; on_ws_close follows. */
+void ws_abort(struct ws *ws);
+
+#endif

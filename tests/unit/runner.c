@@ -1,0 +1,26 @@
+/* Runs every unit and contract suite. CK_RUN_SUITE selects one by name; CK_FORK=no for debuggers. */
+#include "shared/compiler.h"
+#include "shared/log.h"
+#include "tests/unit/suites.h"
+#include <stdlib.h>
+
+static Suite *(*const suites[])(void) = {
+#define X(name) suite_##name,
+    SUITES(X)
+#undef X
+};
+
+int main(void)
+{
+    log_init(LOG_ERROR);
+    const char *only = getenv("CK_RUN_SUITE");
+    if (only && !*only)
+        unsetenv("CK_RUN_SUITE");
+    SRunner *runner = srunner_create(NULL);
+    for (size_t i = 0; i < countof(suites); i++)
+        srunner_add_suite(runner, suites[i]());
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? 1 : 0;
+}
