@@ -2,9 +2,9 @@
 #ifndef SHARED_COMPILER_H
 #define SHARED_COMPILER_H
 
-#define MUSTCHECK                __attribute__((warn_unused_result))
-#define PRINTF_LIKE(format, arg) __attribute__((format(printf, format, arg)))
-#define NORETURN                 __attribute__((noreturn))
+#define MUSTCHECK               __attribute__((warn_unused_result))
+#define PRINTF_LIKE(text, args) __attribute__((format(printf, text, args)))
+#define NORETURN                __attribute__((noreturn))
 
 /* The struct that holds `member`, from a pointer to that member. */
 #define container_of(pointer, type, member) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))

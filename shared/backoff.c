@@ -1,0 +1,22 @@
+#include "shared/backoff.h"
+#include "shared/crypto.h"
+
+void backoff_init(struct backoff *b, int first_ms, int most_ms)
+{
+    *b = (struct backoff){.first_ms = first_ms, .most_ms = most_ms, .current_ms = first_ms};
+}
+
+void backoff_reset(struct backoff *b)
+{
+    b->current_ms = b->first_ms;
+}
+
+int backoff_next_ms(struct backoff *b)
+{
+    unsigned random;
+    crypto_random(&random, sizeof random);
+    unsigned half = (unsigned)b->current_ms / 2;
+    int wait_ms = b->current_ms - (int)(random % (half + 1));
+    b->current_ms = b->current_ms > b->most_ms / 2 ? b->most_ms : b->current_ms * 2;
+    return wait_ms;
+}

@@ -1,0 +1,143 @@
+#include "shared/crypto.h"
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/rand.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ID_BYTES = 15 }; /* 20 characters of base64url */
+
+static const char base64url_alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/* libcrypto's one-shot digests fail only without memory or with a broken installation. */
+static void require(bool ok)
+{
+    if (!ok)
+        abort();
+}
+
+void crypto_sha256(struct view data, unsigned char out[static SHA256_BYTES])
+{
+    require(EVP_Digest(data.n ? data.p : "", data.n, out, NULL, EVP_sha256(), NULL) == 1);
+}
+
+void crypto_hmac_sha256(struct view key, struct view data, unsigned char out[static SHA256_BYTES])
+{
+    /* An empty key is a pointer to nothing, not NULL: NULL means "the key of the call before". */
+    const char *key_bytes = key.n ? key.p : "";
+    const unsigned char *bytes = (const unsigned char *)(data.n ? data.p : "");
+    require(HMAC(EVP_sha256(), key_bytes, (int)key.n, bytes, data.n, out, NULL) != NULL);
+}
+
+bool crypto_equal(const void *a, const void *b, size_t n)
+{
+    return CRYPTO_memcmp(a, b, n) == 0;
+}
+
+void crypto_random(void *out, size_t n)
+{
+    require(RAND_bytes(out, (int)n) == 1);
+}
+
+void crypto_hex(const unsigned char *bytes, size_t n, char *out)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < n; i++) {
+        *out++ = digits[bytes[i] >> 4];
+        *out++ = digits[bytes[i] & 15];
+    }
+    *out = 0;
+}
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+bool crypto_unhex(struct view hex, unsigned char *out, size_t n)
+{
+    if (hex.n != 2 * n)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        int high = hex_value(hex.p[2 * i]), low = hex_value(hex.p[2 * i + 1]);
+        if (high < 0 || low < 0)
+            return false;
+        out[i] = (unsigned char)(high << 4 | low);
+    }
+    return true;
+}
+
+size_t crypto_base64url(const unsigned char *bytes, size_t n, char *out)
+{
+    char *at = out;
+    for (size_t i = 0; i < n; i += 3) {
+        size_t have = n - i < 3 ? n - i : 3;
+        unsigned group = (unsigned)bytes[i] << 16;
+        if (have > 1)
+            group |= (unsigned)bytes[i + 1] << 8;
+        if (have > 2)
+            group |= bytes[i + 2];
+        for (size_t j = 0; j <= have; j++)
+            *at++ = base64url_alphabet[group >> (18 - 6 * j) & 63];
+    }
+    *at = 0;
+    return (size_t)(at - out);
+}
+
+static int base64url_value(char c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A';
+    if (c >= 'a' && c <= 'z')
+        return c - 'a' + 26;
+    if (c >= '0' && c <= '9')
+        return c - '0' + 52;
+    return c == '-' ? 62 : c == '_' ? 63 : -1;
+}
+
+bool crypto_unbase64url(struct view text, unsigned char *out, size_t *n)
+{
+    unsigned bits = 0;
+    int held = 0; /* bits not yet written */
+    *n = 0;
+    if (text.n % 4 == 1)
+        return false;
+    for (size_t i = 0; i < text.n; i++) {
+        int value = base64url_value(text.p[i]);
+        if (value < 0)
+            return false;
+        bits = (bits << 6 | (unsigned)value) & 0xffff;
+        held += 6;
+        if (held >= 8) {
+            held -= 8;
+            out[(*n)++] = (unsigned char)(bits >> held);
+        }
+    }
+    /* Bits left over must be 0, or one value would have several texts (RFC 4648, 3.5). */
+    return (bits & ((1u << held) - 1)) == 0;
+}
+
+void crypto_random_id(const char *prefix, char *out)
+{
+    unsigned char bytes[ID_BYTES];
+    crypto_random(bytes, sizeof bytes);
+    size_t n = strlen(prefix);
+    memcpy(out, prefix, n);
+    crypto_base64url(bytes, sizeof bytes, out + n);
+}
+
+void crypto_name_id(const char *prefix, struct view name, char *out)
+{
+    unsigned char digest[SHA256_BYTES];
+    crypto_sha256(name, digest);
+    size_t n = strlen(prefix);
+    memcpy(out, prefix, n);
+    crypto_base64url(digest, ID_BYTES, out + n);
+}

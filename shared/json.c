@@ -1,0 +1,551 @@
+#include "shared/json.h"
+#include <string.h>
+
+/* --- validating ------------------------------------------------------------------------------------------
+ */
+
+struct scanner {
+    const char *start, *p, *end;
+    enum json_leniency leniency;
+    const char *fault; /* what is wrong at p */
+};
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static int hex_value(char c)
+{
+    if (is_digit(c))
+        return c - '0';
+    char lower = (char)(c | 0x20);
+    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
+static void skip_blanks(struct scanner *s)
+{
+    while (s->p < s->end && is_blank(*s->p))
+        s->p++;
+}
+
+static bool fail(struct scanner *s, const char *fault)
+{
+    s->fault = fault;
+    return false;
+}
+
+static bool scan_escape(struct scanner *s)
+{
+    if (s->end - s->p < 2 || !s->p[1] || !strchr("\"\\/bfnrtu", s->p[1]))
+        return fail(s, "bad escape");
+    if (s->p[1] != 'u') {
+        s->p += 2;
+        return true;
+    }
+    if (s->end - s->p < 6)
+        return fail(s, "bad escape");
+    for (int i = 2; i < 6; i++)
+        if (hex_value(s->p[i]) < 0)
+            return fail(s, "bad escape");
+    s->p += 6;
+    return true;
+}
+
+static bool scan_string(struct scanner *s)
+{
+    const char *start = ++s->p;
+    bool high = false; /* a byte over 127: UTF-8 is to be checked */
+    for (; s->p < s->end && *s->p != '"';) {
+        unsigned char c = (unsigned char)*s->p;
+        if (c < 0x20)
+            return fail(s, "control character in a string");
+        if (c == '\\') {
+            if (!scan_escape(s))
+                return false;
+            continue;
+        }
+        high |= c >= 0x80;
+        s->p++;
+    }
+    if (s->p == s->end)
+        return fail(s, "unfinished string");
+    if (high && s->leniency == JSON_STRICT && !view_is_utf8((struct view){start, (size_t)(s->p - start)}))
+        return fail(s, "not UTF-8");
+    s->p++;
+    return true;
+}
+
+static bool scan_digits(struct scanner *s)
+{
+    if (s->p == s->end || !is_digit(*s->p))
+        return fail(s, "bad number");
+    while (s->p < s->end && is_digit(*s->p))
+        s->p++;
+    return true;
+}
+
+static bool scan_number(struct scanner *s)
+{
+    if (*s->p == '-')
+        s->p++;
+    if (s->p < s->end && *s->p == '0')
+        s->p++;
+    else if (!scan_digits(s))
+        return false;
+    if (s->p < s->end && *s->p == '.') {
+        s->p++;
+        if (!scan_digits(s))
+            return false;
+    }
+    if (s->p < s->end && (*s->p | 0x20) == 'e') {
+        s->p++;
+        if (s->p < s->end && (*s->p == '+' || *s->p == '-'))
+            s->p++;
+        return scan_digits(s);
+    }
+    return true;
+}
+
+static bool scan_literal(struct scanner *s)
+{
+    static const char *const literals[] = {"true", "false", "null"};
+    for (size_t i = 0; i < countof(literals); i++) {
+        size_t n = strlen(literals[i]);
+        if ((size_t)(s->end - s->p) >= n && !memcmp(s->p, literals[i], n)) {
+            s->p += n;
+            return true;
+        }
+    }
+    return fail(s, s->p == s->end ? "unexpected end" : "unexpected character");
+}
+
+/* The key and colon of a member. */
+static bool scan_key(struct scanner *s)
+{
+    skip_blanks(s);
+    if (s->p == s->end || *s->p != '"')
+        return fail(s, "a key was expected");
+    if (!scan_string(s))
+        return false;
+    skip_blanks(s);
+    if (s->p == s->end || *s->p != ':')
+        return fail(s, "':' was expected");
+    s->p++;
+    return true;
+}
+
+/* One value and, for containers, all that is in it; iterative, so that depth costs no stack. */
+static bool scan_value(struct scanner *s)
+{
+    char open[JSON_MAX_DEPTH];
+    size_t depth = 0;
+    for (bool value_due = true;;) {
+        skip_blanks(s);
+        if (value_due) {
+            char c = s->p < s->end ? *s->p : 0;
+            if (c == '{' || c == '[') {
+                if (depth == JSON_MAX_DEPTH)
+                    return fail(s, "nested too deep");
+                open[depth++] = c;
+                s->p++;
+                skip_blanks(s);
+                if (s->p < s->end && *s->p == c + 2) { /* ']' and '}' follow two behind in ASCII */
+                    value_due = false;
+                    continue;
+                }
+                if (c == '{' && !scan_key(s))
+                    return false;
+                continue;
+            }
+            bool ok = c == '"' ? scan_string(s) : c == '-' || is_digit(c) ? scan_number(s) : scan_literal(s);
+            if (!ok)
+                return false;
+            value_due = false;
+            continue;
+        }
+        if (!depth)
+            return true;
+        if (s->p == s->end)
+            return fail(s, "unexpected end");
+        char c = *s->p;
+        if (c == open[depth - 1] + 2) {
+            s->p++;
+            depth--;
+        } else if (c == ',') {
+            s->p++;
+            if (open[depth - 1] == '{' && !scan_key(s))
+                return false;
+            value_due = true;
+        } else {
+            return fail(s, "',' or a closing bracket was expected");
+        }
+    }
+}
+
+bool json_check(struct view text, enum json_leniency leniency, struct view *value, struct err *err)
+{
+    struct scanner s = {text.p, text.p, text.p + text.n, leniency, NULL};
+    skip_blanks(&s);
+    const char *start = s.p;
+    bool ok = scan_value(&s);
+    const char *end = s.p;
+    if (ok) {
+        while (end > start && is_blank(end[-1])) /* scan_value looks for what follows behind blanks */
+            end--;
+        skip_blanks(&s);
+        ok = s.p == s.end || fail(&s, "something follows the value");
+    }
+    if (!ok)
+        return err_set(err, ERR_MALFORMED, "not JSON: %s at byte %zu", s.fault, (size_t)(s.p - s.start));
+    *value = (struct view){start, (size_t)(end - start)};
+    return true;
+}
+
+/* --- walking checked text --------------------------------------------------------------------------------
+ */
+
+enum json_type json_type(struct view value)
+{
+    if (!value.n)
+        return JSON_NONE;
+    switch (value.p[0]) {
+    case '{':
+        return JSON_OBJECT;
+    case '[':
+        return JSON_ARRAY;
+    case '"':
+        return JSON_STRING;
+    case 't':
+    case 'f':
+        return JSON_BOOL;
+    case 'n':
+        return JSON_NULL;
+    default:
+        return JSON_NUMBER;
+    }
+}
+
+static struct view skip(struct view rest)
+{
+    while (rest.n && (is_blank(rest.p[0]) || rest.p[0] == ',' || rest.p[0] == ':'))
+        rest.p++, rest.n--;
+    return rest;
+}
+
+/* Length of the string slice that starts at p; the closing quote is there, because the text was checked. */
+static size_t string_length(const char *p, const char *end)
+{
+    const char *at = p + 1;
+    while (at < end) {
+        at = memchr(at, '"', (size_t)(end - at));
+        if (!at)
+            break;
+        const char *slash = at;
+        while (slash > p + 1 && slash[-1] == '\\')
+            slash--;
+        if ((at - slash) % 2 == 0)
+            return (size_t)(at - p) + 1;
+        at++;
+    }
+    return (size_t)(end - p);
+}
+
+static size_t value_length(struct view v)
+{
+    const char *end = v.p + v.n, *at = v.p;
+    if (*at == '"')
+        return string_length(at, end);
+    if (*at != '{' && *at != '[') {
+        while (at < end && !is_blank(*at) && *at != ',' && *at != ']' && *at != '}')
+            at++;
+        return (size_t)(at - v.p);
+    }
+    size_t depth = 0;
+    while (at < end) {
+        if (*at == '"') {
+            at += string_length(at, end);
+            continue;
+        }
+        if (*at == '{' || *at == '[')
+            depth++;
+        else if ((*at == '}' || *at == ']') && --depth == 0)
+            return (size_t)(at - v.p) + 1;
+        at++;
+    }
+    return v.n;
+}
+
+struct json_iter json_iter(struct view value)
+{
+    enum json_type type = json_type(value);
+    if (type != JSON_OBJECT && type != JSON_ARRAY)
+        return (struct json_iter){{NULL, 0}};
+    return (struct json_iter){{value.p + 1, value.n - 2}};
+}
+
+static bool take_value(struct json_iter *it, struct view *value)
+{
+    it->rest = skip(it->rest);
+    if (!it->rest.n)
+        return false;
+    *value = (struct view){it->rest.p, value_length(it->rest)};
+    it->rest.p += value->n;
+    it->rest.n -= value->n;
+    return true;
+}
+
+bool json_next_member(struct json_iter *it, struct view *key, struct view *value)
+{
+    return take_value(it, key) && take_value(it, value);
+}
+
+bool json_next_element(struct json_iter *it, struct view *value)
+{
+    return take_value(it, value);
+}
+
+bool json_plain_string(struct view string, struct view *plain)
+{
+    if (json_type(string) != JSON_STRING || memchr(string.p, '\\', string.n))
+        return false;
+    *plain = (struct view){string.p + 1, string.n - 2};
+    return true;
+}
+
+bool json_string_is(struct view string, const char *text)
+{
+    struct view plain;
+    if (json_plain_string(string, &plain))
+        return view_is(plain, text);
+    char decoded[256];
+    return json_copy_string(string, decoded, sizeof decoded) && !strcmp(decoded, text);
+}
+
+struct view json_get(struct view object, const char *key)
+{
+    struct view found = {NULL, 0}, name, value;
+    if (json_type(object) != JSON_OBJECT)
+        return found;
+    for (struct json_iter it = json_iter(object); json_next_member(&it, &name, &value);)
+        if (json_string_is(name, key))
+            found = value;
+    return found;
+}
+
+struct view json_path(struct view object, const char *dotted)
+{
+    struct view rest = view_of(dotted), part;
+    while (view_split(&rest, '.', &part)) {
+        char key[64];
+        if (!view_copy(part, key, sizeof key))
+            return (struct view){NULL, 0};
+        object = json_get(object, key);
+    }
+    return object;
+}
+
+/* --- decoding --------------------------------------------------------------------------------------------
+ */
+
+static unsigned hex4(const char *p)
+{
+    unsigned value = 0;
+    for (int i = 0; i < 4; i++)
+        value = value << 4 | (unsigned)hex_value(p[i]);
+    return value;
+}
+
+static bool add_code_point(struct buf *out, unsigned code)
+{
+    char utf8[4];
+    size_t n = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+    static const unsigned char lead[] = {0, 0, 0xc0, 0xe0, 0xf0};
+    for (size_t i = n - 1; i > 0; i--, code >>= 6)
+        utf8[i] = (char)(0x80 | (code & 0x3f));
+    utf8[0] = (char)(lead[n] | code);
+    return buf_add(out, utf8, n);
+}
+
+/* Decodes the escape at *p and moves behind it. */
+static bool decode_escape(const char **p, const char *end, struct buf *out)
+{
+    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
+    char letter = (*p)[1];
+    *p += 2;
+    if (letter != 'u')
+        return buf_add_char(out, to[strchr(from, letter) - from]);
+    unsigned code = hex4(*p);
+    *p += 4;
+    if (code < 0xd800 || code > 0xdfff)
+        return add_code_point(out, code);
+    if (code < 0xdc00 && end - *p >= 6 && (*p)[0] == '\\' && (*p)[1] == 'u') {
+        unsigned low = hex4(*p + 2);
+        if (low >= 0xdc00 && low <= 0xdfff) {
+            *p += 6;
+            return add_code_point(out, 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00));
+        }
+    }
+    return add_code_point(out, 0xfffd);
+}
+
+bool json_decode_string(struct view string, struct buf *out)
+{
+    if (json_type(string) != JSON_STRING)
+        return false;
+    const char *p = string.p + 1, *end = string.p + string.n - 1;
+    while (p < end) {
+        const char *slash = memchr(p, '\\', (size_t)(end - p));
+        const char *stop = slash ? slash : end;
+        if (!buf_add(out, p, (size_t)(stop - p)))
+            return false;
+        p = stop;
+        if (slash && !decode_escape(&p, end, out))
+            return false;
+    }
+    return true;
+}
+
+bool json_copy_string(struct view string, char *out, size_t size)
+{
+    struct view plain;
+    if (json_plain_string(string, &plain))
+        return view_copy(plain, out, size);
+    struct buf decoded;
+    buf_init(&decoded, size);
+    bool ok = json_decode_string(string, &decoded) && view_copy(buf_view(&decoded), out, size);
+    buf_free(&decoded);
+    return ok;
+}
+
+bool json_i64(struct view number, int64_t *out)
+{
+    if (json_type(number) != JSON_NUMBER)
+        return false;
+    bool negative = number.p[0] == '-';
+    struct view digits = {number.p + negative, number.n - negative};
+    uint64_t value;
+    if (!view_u64(digits, (uint64_t)INT64_MAX, &value))
+        return false;
+    *out = negative ? -(int64_t)value : (int64_t)value;
+    return true;
+}
+
+bool json_is_true(struct view value)
+{
+    return json_type(value) == JSON_BOOL && value.p[0] == 't';
+}
+
+/* --- writing ---------------------------------------------------------------------------------------------
+ */
+
+void json_put_string(struct buf *b, struct view text)
+{
+    static const char short_form[32] = {['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't'};
+    buf_add_char(b, '"');
+    size_t done = 0;
+    for (size_t i = 0; i < text.n; i++) {
+        unsigned char c = (unsigned char)text.p[i];
+        if (c >= 0x20 && c != '"' && c != '\\')
+            continue;
+        buf_add(b, text.p + done, i - done);
+        done = i + 1;
+        if (c >= 0x20)
+            buf_addf(b, "\\%c", c);
+        else if (short_form[c])
+            buf_addf(b, "\\%c", short_form[c]);
+        else
+            buf_addf(b, "\\u%04x", c);
+    }
+    buf_add(b, text.p + done, text.n - done);
+    buf_add_char(b, '"');
+}
+
+void jw_init(struct json_writer *w, struct buf *b)
+{
+    *w = (struct json_writer){.b = b};
+}
+
+/* The comma before a key or an element. */
+static void separate(struct json_writer *w)
+{
+    if (w->comma)
+        buf_add_char(w->b, ',');
+    w->comma = true;
+}
+
+void jw_begin(struct json_writer *w, char bracket)
+{
+    separate(w);
+    buf_add_char(w->b, bracket);
+    w->comma = false;
+}
+
+void jw_end(struct json_writer *w, char bracket)
+{
+    buf_add_char(w->b, bracket);
+    w->comma = true;
+}
+
+void jw_key(struct json_writer *w, const char *key)
+{
+    separate(w);
+    json_put_string(w->b, view_of(key));
+    buf_add_char(w->b, ':');
+    w->comma = false; /* its value needs none */
+}
+
+void jw_raw(struct json_writer *w, struct view json)
+{
+    separate(w);
+    buf_add_view(w->b, json.n ? json : VIEW("null"));
+}
+
+void jw_text(struct json_writer *w, struct view text)
+{
+    separate(w);
+    json_put_string(w->b, text);
+}
+
+void jw_i64(struct json_writer *w, int64_t number)
+{
+    separate(w);
+    buf_addf(w->b, "%lld", (long long)number);
+}
+
+void jw_bool(struct json_writer *w, bool value)
+{
+    jw_raw(w, value ? VIEW("true") : VIEW("false"));
+}
+
+void jw_key_raw(struct json_writer *w, const char *key, struct view json)
+{
+    jw_key(w, key);
+    jw_raw(w, json);
+}
+
+void jw_key_text(struct json_writer *w, const char *key, const char *text)
+{
+    jw_key(w, key);
+    if (text)
+        jw_text(w, view_of(text));
+    else
+        jw_raw(w, VIEW("null"));
+}
+
+void jw_key_i64(struct json_writer *w, const char *key, int64_t number)
+{
+    jw_key(w, key);
+    jw_i64(w, number);
+}
+
+void jw_key_bool(struct json_writer *w, const char *key, bool value)
+{
+    jw_key(w, key);
+    jw_bool(w, value);
+}
