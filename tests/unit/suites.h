@@ -6,10 +6,10 @@
 #include <check.h>
 
 #define SUITES(X) \
-    X(view)       \
-    X(buf)        \
-    X(map)        \
-    X(mailbox)
+    X(base)       \
+    X(json)       \
+    X(store)      \
+    X(commands)
 
 #define X(name) Suite *suite_##name(void);
 SUITES(X)

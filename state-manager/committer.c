@@ -1,0 +1,423 @@
+#include "state-manager/committer.h"
+#include "shared/backoff.h"
+#include "shared/clock.h"
+#include "shared/log.h"
+#include "shared/map.h"
+#include "shared/mem.h"
+#include "state-manager/core/batch.h"
+#include "state-manager/core/whatsapp.h"
+#include "state-manager/meters.h"
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+    GROUP_JOBS_MAX = 256,
+    WAIT_MS = 200,
+    CONFLICTS_MAX = 12,
+    CHANNEL_CACHE_MAX = 10000,
+    CHANNEL_CACHE_MS = 5000 /* another state-manager may have changed it */
+};
+
+/* A command and the job that waits for it. */
+struct task {
+    struct command command;
+    struct job *job;
+};
+
+/* The commands of one tenant in this group. */
+struct slot {
+    struct slot *next;
+    char tenant_id[TENANT_ID_MAX + 1];
+    struct task *tasks;
+    size_t count, cap;
+    size_t done;    /* tasks before this one are settled */
+    size_t decided; /* tasks before this one are in the batch */
+    int conflicts;
+    struct batch *batch;
+    struct entry *entry;
+};
+
+struct known_channel {
+    char tenant_id[TENANT_ID_MAX + 1]; /* "": nobody's */
+    int64_t until_ms;
+};
+
+struct committer {
+    struct store *store;
+    struct jobs *jobs;
+    void (*on_committed)(void *ctx, const char *tenant_id);
+    void *ctx;
+    atomic_bool healthy;
+    struct map channels; /* phone number id -> struct known_channel */
+    struct map by_tenant;
+    struct slot *slots;
+    struct quarantined *aside;
+    size_t aside_count, aside_cap;
+};
+
+struct committer *committer_create(struct store *store, struct jobs *jobs,
+                                   void (*on_committed)(void *ctx, const char *tenant_id), void *ctx)
+{
+    struct committer *c = xcalloc(1, sizeof *c);
+    *c = (struct committer){.store = store, .jobs = jobs, .on_committed = on_committed, .ctx = ctx};
+    atomic_init(&c->healthy, true);
+    map_init(&c->channels);
+    map_init(&c->by_tenant);
+    return c;
+}
+
+static void forget_channels(struct committer *c)
+{
+    void *value;
+    for (size_t at = 0; map_next(&c->channels, &at, NULL, &value);)
+        free(value);
+    map_free(&c->channels);
+}
+
+void committer_destroy(struct committer *c)
+{
+    if (!c)
+        return;
+    forget_channels(c);
+    map_free(&c->by_tenant);
+    free(c->aside);
+    store_close(c->store);
+    free(c);
+}
+
+bool committer_healthy(const struct committer *c)
+{
+    return atomic_load(&c->healthy);
+}
+
+static void store_failed(struct committer *c, const struct err *err)
+{
+    count(METER_STORE_ERRORS, 1);
+    if (atomic_exchange(&c->healthy, false))
+        log_error("store_failed", "code=%s text=\"%s\"", err_code_name(err->code), err->text);
+}
+
+static void store_worked(struct committer *c)
+{
+    if (!atomic_exchange(&c->healthy, true))
+        log_info("store_recovered", "%s", "");
+}
+
+/* The first failure of a job is the one that its caller hears. */
+static void fail_job(struct job *job, const struct err *err)
+{
+    if (!job->err.code)
+        job->err = *err;
+}
+
+/* --- gathering: jobs become tasks ------------------------------------------------------------------------
+ */
+
+static struct slot *slot_for(struct committer *c, const char *tenant_id)
+{
+    struct slot *s = map_get(&c->by_tenant, view_of(tenant_id));
+    if (s)
+        return s;
+    s = xcalloc(1, sizeof *s);
+    memcpy(s->tenant_id, tenant_id, strlen(tenant_id) + 1);
+    s->next = c->slots;
+    c->slots = s;
+    map_put(&c->by_tenant, view_of(s->tenant_id), s);
+    return s;
+}
+
+static void add_task(struct committer *c, const char *tenant_id, const struct command *command,
+                     struct job *job)
+{
+    struct slot *s = slot_for(c, tenant_id);
+    if (s->count == s->cap) {
+        s->cap = s->cap ? s->cap * 2 : 8;
+        s->tasks = xrealloc(s->tasks, s->cap * sizeof *s->tasks);
+    }
+    s->tasks[s->count++] = (struct task){*command, job};
+}
+
+static void put_aside(struct committer *c, const char *reason, struct view channel_id, struct view bytes)
+{
+    if (c->aside_count == c->aside_cap) {
+        c->aside_cap = c->aside_cap ? c->aside_cap * 2 : 8;
+        c->aside = xrealloc(c->aside, c->aside_cap * sizeof *c->aside);
+    }
+    c->aside[c->aside_count++] = (struct quarantined){reason, channel_id, bytes, clock_wall_ms()};
+}
+
+static void learn_channel(struct committer *c, struct view id, const char *tenant_id)
+{
+    struct known_channel *known = xcalloc(1, sizeof *known);
+    if (c->channels.count >= CHANNEL_CACHE_MAX)
+        forget_channels(c);
+    memcpy(known->tenant_id, tenant_id, strlen(tenant_id) + 1);
+    known->until_ms = clock_mono_ms() + CHANNEL_CACHE_MS;
+    free(map_put(&c->channels, id, known));
+}
+
+/* The tenant that owns a number; "" when nobody does. NULL: the store did not answer. */
+static const char *owner_of(struct committer *c, struct view id, struct err *err)
+{
+    struct known_channel *known = map_get(&c->channels, id);
+    if (known && known->until_ms > clock_mono_ms())
+        return known->tenant_id;
+    struct channel channel;
+    bool found;
+    if (!c->store->ops->channel_get(c->store, id, &channel, &found, err))
+        return NULL;
+    learn_channel(c, id, found ? channel.tenant_id : "");
+    return ((struct known_channel *)map_get(&c->channels, id))->tenant_id;
+}
+
+/* A webhook being taken apart. */
+struct unpacking {
+    struct committer *c;
+    struct job *job;
+    int messages, statuses, others;
+};
+
+static void on_command(void *ctx, const struct command *command)
+{
+    struct unpacking *u = ctx;
+    struct err err = {0};
+    const char *tenant_id = owner_of(u->c, command->channel_id, &err);
+    u->messages += command->type == COMMAND_INBOUND || command->type == COMMAND_ECHO;
+    u->statuses += command->type == COMMAND_RECEIPT;
+    u->others += command->type == COMMAND_ACCOUNT;
+    if (!tenant_id) {
+        store_failed(u->c, &err);
+        fail_job(u->job, &err);
+    } else if (!*tenant_id) {
+        put_aside(u->c, "no_tenant", command->channel_id, command->element);
+    } else {
+        memcpy(u->job->tenant_id, tenant_id, strlen(tenant_id) + 1);
+        add_task(u->c, tenant_id, command, u->job);
+    }
+}
+
+static void on_quarantine(void *ctx, const char *reason, struct view channel_id, struct view bytes)
+{
+    struct unpacking *u = ctx;
+    put_aside(u->c, reason, channel_id, bytes);
+}
+
+static void unpack_webhook(struct committer *c, struct job *job)
+{
+    struct unpacking u = {.c = c, .job = job};
+    struct whatsapp_sink sink = {on_command, on_quarantine, &u};
+    whatsapp_decode((struct view){job->body, job->body_n}, &sink);
+    log_debug("webhook_in", "tenant=%s messages=%d statuses=%d others=%d bytes=%zu",
+              *job->tenant_id ? job->tenant_id : "-", u.messages, u.statuses, u.others, job->body_n);
+}
+
+static void change_channel(struct committer *c, struct job *job)
+{
+    struct err err = {0};
+    bool found = true, put = job->type == JOB_CHANNEL_PUT;
+    bool ok = put ? c->store->ops->channel_put(c->store, &job->channel, &err)
+                  : c->store->ops->channel_delete(c->store, view_of(job->id), &found, &err);
+    if (ok && put)
+        learn_channel(c, view_of(job->channel.phone_number_id), job->channel.tenant_id);
+    else if (ok)
+        learn_channel(c, view_of(job->id), "");
+    if (!ok)
+        store_failed(c, &err);
+    else if (!found)
+        err_set(&err, ERR_NOT_FOUND, "no such channel");
+    if (err.code)
+        fail_job(job, &err);
+}
+
+static void mark_published(struct committer *c, struct job *job)
+{
+    struct err err = {0};
+    job->mark.tenant_id = job->tenant_id;
+    if (!c->store->ops->mark(c->store, &job->mark, 1, &err))
+        store_failed(c, &err);
+}
+
+static void take_job(struct committer *c, struct job *job)
+{
+    struct command command = {.type = job->command,
+                              .element = {job->body, job->body_n},
+                              .conversation_id = view_of(job->id),
+                              .author = view_of(job->author),
+                              .reply = &job->reply};
+    if (job->type == JOB_WEBHOOK)
+        unpack_webhook(c, job);
+    else if (job->type == JOB_COMMAND)
+        add_task(c, job->tenant_id, &command, job);
+    else if (job->type == JOB_MARK)
+        mark_published(c, job);
+    else
+        change_channel(c, job);
+}
+
+/* --- deciding and committing -----------------------------------------------------------------------------
+ */
+
+static void fail_slot(struct slot *s, const struct err *err)
+{
+    for (; s->done < s->count; s->done++)
+        fail_job(s->tasks[s->done].job, err);
+}
+
+/* A refused element of a webhook is kept aside; a refused call is answered. */
+static void refuse(struct committer *c, struct task *task, const struct err *err)
+{
+    count(METER_COMMANDS_REFUSED, 1);
+    if (task->job->type == JOB_WEBHOOK)
+        put_aside(c, "refused", task->command.channel_id, task->command.element);
+    else
+        fail_job(task->job, err);
+}
+
+/* Decides as many tasks as one entry takes. */
+static void decide_slot(struct committer *c, struct slot *s)
+{
+    struct err err = {0};
+    s->entry = NULL;
+    s->decided = s->done;
+    s->batch = batch_create(c->store, s->tenant_id, clock_wall_ms(), &err);
+    while (s->batch && s->decided < s->count && !batch_full(s->batch)) {
+        struct task *task = &s->tasks[s->decided++];
+        if (task->command.reply)
+            buf_clear(task->command.reply);
+        err = (struct err){0};
+        if (command_decide(s->batch, &task->command, &err))
+            count(METER_COMMANDS_DUPLICATE, task->command.duplicate);
+        else if (!batch_failed(s->batch, &err))
+            refuse(c, task, &err);
+    }
+    if (s->batch && !batch_failed(s->batch, &err)) {
+        s->entry = batch_seal(s->batch, &err);
+        if (s->entry || !err.code)
+            return;
+    }
+    store_failed(c, &err);
+    fail_slot(s, &err);
+}
+
+/* What became of the slot's entry; true when another round is due. */
+static bool settle_slot(struct committer *c, struct slot *s)
+{
+    bool conflict = s->entry && s->entry->result == COMMIT_CONFLICT;
+    if (s->entry && s->entry->result == COMMIT_DONE) {
+        count(METER_COMMANDS, (int64_t)(s->decided - s->done));
+        c->on_committed(c->ctx, s->tenant_id);
+    }
+    if (!conflict && s->done < s->count)
+        s->done = s->decided;
+    if (conflict) {
+        struct err err = {0};
+        count(METER_COMMIT_CONFLICTS, 1);
+        if (++s->conflicts > CONFLICTS_MAX) {
+            err_set(&err, ERR_UNAVAILABLE, "other writers were first %d times", s->conflicts);
+            fail_slot(s, &err);
+        }
+    }
+    batch_destroy(s->batch);
+    s->batch = NULL;
+    s->entry = NULL;
+    return s->done < s->count;
+}
+
+/* One entry per tenant, all in one commit. True when there is more to do. */
+static bool commit_round(struct committer *c)
+{
+    size_t tenants = c->by_tenant.count, count_entries = 0;
+    struct entry **entries = xcalloc(tenants, sizeof *entries);
+    for (struct slot *s = c->slots; s; s = s->next) {
+        if (s->done < s->count)
+            decide_slot(c, s);
+        if (s->entry)
+            entries[count_entries++] = s->entry;
+    }
+    struct err err = {0};
+    bool ok = !count_entries || c->store->ops->commit(c->store, entries, count_entries, &err);
+    if (ok) {
+        count(METER_COMMITS, count_entries > 0);
+        store_worked(c);
+    } else {
+        store_failed(c, &err);
+    }
+    bool more = false;
+    for (struct slot *s = c->slots; s; s = s->next) {
+        if (s->entry && s->entry->result == COMMIT_PENDING && !ok)
+            fail_slot(s, &err);
+        more |= settle_slot(c, s);
+    }
+    free(entries);
+    return more;
+}
+
+static void keep_aside(struct committer *c, struct job **jobs, size_t n)
+{
+    struct err err = {0};
+    if (c->aside_count && !c->store->ops->quarantine(c->store, c->aside, c->aside_count, &err)) {
+        store_failed(c, &err);
+        for (size_t i = 0; i < n; i++)
+            if (jobs[i]->type == JOB_WEBHOOK)
+                fail_job(jobs[i], &err);
+    } else {
+        count(METER_QUARANTINED, (int64_t)c->aside_count);
+    }
+    c->aside_count = 0;
+}
+
+static void free_slots(struct committer *c)
+{
+    for (struct slot *s = c->slots, *next; s; s = next) {
+        next = s->next;
+        free(s->tasks);
+        free(s);
+    }
+    c->slots = NULL;
+    map_free(&c->by_tenant);
+}
+
+static void conflict_pause(struct backoff *pause)
+{
+    int ms = backoff_next_ms(pause);
+    nanosleep(&(struct timespec){.tv_nsec = (long)ms * 1000000}, NULL);
+}
+
+static void commit_group(struct committer *c, struct letter *letters)
+{
+    struct job *jobs[GROUP_JOBS_MAX];
+    size_t n = 0;
+    for (struct letter *l = letters; l; l = l->next)
+        jobs[n++] = job_of(l);
+    for (size_t i = 0; i < n; i++)
+        take_job(c, jobs[i]);
+    struct backoff pause;
+    backoff_init(&pause, 2, 50);
+    for (int rounds = 0; c->slots && commit_round(c); rounds++)
+        if (c->slots->conflicts)
+            conflict_pause(&pause);
+    keep_aside(c, jobs, n);
+    for (size_t i = 0; i < n; i++) {
+        if (jobs[i]->type == JOB_WEBHOOK)
+            count(jobs[i]->err.code ? METER_WEBHOOKS_FAILED : METER_WEBHOOKS, 1);
+        if (jobs[i]->request_id)
+            jobs_finish(c->jobs, jobs[i]);
+        else
+            job_destroy(jobs[i]);
+    }
+    free_slots(c);
+}
+
+void committer_run(struct worker *worker, void *ctx)
+{
+    struct committer *c = ctx;
+    while (!worker_stopping(worker)) {
+        if (!mailbox_wait(jobs_writes(c->jobs), WAIT_MS))
+            continue;
+        struct letter *letters = mailbox_drain(jobs_writes(c->jobs), GROUP_JOBS_MAX);
+        if (letters)
+            commit_group(c, letters);
+    }
+}

@@ -1,0 +1,65 @@
+/*
+ * The rules: what a command changes and what it announces. Pure but for the reads and writes on its batch: no
+ * HTTP, no SQL, no clock of its own.
+ *
+ * Every command is idempotent by a natural key, so that a webhook which is sent again does nothing. A command
+ * that is refused leaves the batch as it was.
+ *
+ * Thread: the committer's. Lifetime: a command borrows everything it points to until it was decided.
+ */
+#ifndef STATE_MANAGER_CORE_COMMAND_H
+#define STATE_MANAGER_CORE_COMMAND_H
+
+#include "shared/buf.h"
+#include "shared/err.h"
+#include "shared/view.h"
+#include "state-manager/core/batch.h"
+#include <stdbool.h>
+
+enum {
+    CHANNEL_ID_MAX = 64, /* phone number id: [A-Za-z0-9_-] */
+    WAMID_MAX = 180,     /* bytes; the documented most is 128 */
+    TEXT_MAX_CHARS = 4096,
+    EVENTS_PER_CALL_MAX = 500
+};
+
+/* type, deciding function, name in logs and metrics */
+#define COMMANDS(X)                                                                \
+    X(INBOUND, decide_inbound, "inbound")    /* a customer wrote */                \
+    X(ECHO, decide_echo, "echo")             /* an agent wrote on the phone */     \
+    X(RECEIPT, decide_receipt, "receipt")    /* sent, delivered, read... */        \
+    X(ACCOUNT, decide_account, "account")    /* the rest of a webhook, kept raw */ \
+    X(OUTBOUND, decide_outbound, "outbound") /* an agent wrote in the portal */    \
+    X(EVENTS, decide_events, "events")       /* another backend publishes */
+
+enum command_type {
+#define X(type, decide, name) COMMAND_##type,
+    COMMANDS(X)
+#undef X
+};
+
+struct command {
+    enum command_type type;
+    struct view channel_id;      /* plain; webhook commands */
+    struct view element;         /* raw JSON: message, echo, status, value, or the body of the call */
+    struct view contact;         /* raw: what value.contacts says of the customer, or empty */
+    struct view field;           /* raw: `field` of the change (account) */
+    struct view conversation_id; /* plain; outbound */
+    struct view author;          /* plain: sub of the agent; outbound */
+    /* --- outcome --- */
+    bool duplicate;    /* known already: nothing changed */
+    struct buf *reply; /* answers of calls, NULL for webhooks */
+};
+
+/* False: refused (err says why), or the store did not answer (then the batch has failed). */
+bool command_decide(struct batch *b, struct command *c, struct err *err) MUSTCHECK;
+const char *command_name(enum command_type type);
+
+bool decide_inbound(struct batch *b, struct command *c, struct err *err) MUSTCHECK;
+bool decide_echo(struct batch *b, struct command *c, struct err *err) MUSTCHECK;
+bool decide_receipt(struct batch *b, struct command *c, struct err *err) MUSTCHECK;
+bool decide_account(struct batch *b, struct command *c, struct err *err) MUSTCHECK;
+bool decide_outbound(struct batch *b, struct command *c, struct err *err) MUSTCHECK;
+bool decide_events(struct batch *b, struct command *c, struct err *err) MUSTCHECK;
+
+#endif

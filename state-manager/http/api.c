@@ -1,0 +1,297 @@
+#include "state-manager/http/api.h"
+#include "shared/clock.h"
+#include "shared/json.h"
+#include "shared/log.h"
+#include "shared/origin.h"
+#include "state-manager/http/handlers.h"
+#include "state-manager/meters.h"
+#include <stdio.h>
+#include <string.h>
+
+enum { ORIGIN_SIZE = 160, HEADERS_MAX = 8 };
+
+enum access { ACCESS_OPEN, ACCESS_TENANT, ACCESS_SERVICE, ACCESS_ADMIN };
+enum body { BODY_NONE, BODY_JSON, BODY_RAW };
+
+/* method, path ({} takes one segment), who, body, handler, status of success of a job */
+static const struct route {
+    enum http_method method;
+    const char *path;
+    enum access access;
+    enum body body;
+    void (*handle)(struct call *c);
+} routes[] = {
+    {HTTP_GET, "/webhooks/whatsapp", ACCESS_OPEN, BODY_NONE, webhook_challenge},
+    {HTTP_POST, "/webhooks/whatsapp", ACCESS_OPEN, BODY_RAW, webhook_receive},
+    {HTTP_GET, "/api/v1/conversations", ACCESS_TENANT, BODY_NONE, conversations_list},
+    {HTTP_GET, "/api/v1/conversations/{}", ACCESS_TENANT, BODY_NONE, conversation_get},
+    {HTTP_GET, "/api/v1/conversations/{}/messages", ACCESS_TENANT, BODY_NONE, messages_list},
+    {HTTP_POST, "/api/v1/conversations/{}/messages", ACCESS_TENANT, BODY_JSON, message_post},
+    {HTTP_GET, "/api/v1/dashboard/stats", ACCESS_TENANT, BODY_NONE, stats_get},
+    {HTTP_POST, "/api/v1/events", ACCESS_SERVICE, BODY_JSON, events_post},
+    {HTTP_PUT, "/api/v1/admin/channels/{}", ACCESS_ADMIN, BODY_JSON, channel_put},
+    {HTTP_GET, "/api/v1/admin/channels/{}", ACCESS_ADMIN, BODY_NONE, channel_get},
+    {HTTP_DELETE, "/api/v1/admin/channels/{}", ACCESS_ADMIN, BODY_NONE, channel_delete},
+    {HTTP_GET, "/healthz", ACCESS_OPEN, BODY_NONE, health_alive},
+    {HTTP_GET, "/readyz", ACCESS_OPEN, BODY_NONE, health_ready},
+    {HTTP_GET, "/metrics", ACCESS_OPEN, BODY_NONE, health_metrics},
+};
+
+static const char *const role_for[] = {[ACCESS_OPEN] = NULL,
+                                       [ACCESS_TENANT] = NULL,
+                                       [ACCESS_SERVICE] = "service",
+                                       [ACCESS_ADMIN] = "platform-admin"};
+
+static const char *const method_names[] = {
+    [HTTP_GET] = "GET",     [HTTP_HEAD] = "HEAD",     [HTTP_POST] = "POST",       [HTTP_PUT] = "PUT",
+    [HTTP_PATCH] = "PATCH", [HTTP_DELETE] = "DELETE", [HTTP_OPTIONS] = "OPTIONS", [HTTP_OTHER] = "",
+};
+
+/* --- answers ---------------------------------------------------------------------------------------------
+ */
+
+static int status_of(enum err_code code)
+{
+    switch (code) {
+    case ERR_NONE:
+        return 200;
+    case ERR_MALFORMED:
+        return 400;
+    case ERR_UNAUTHENTICATED:
+        return 401;
+    case ERR_DENIED:
+        return 403;
+    case ERR_NOT_FOUND:
+        return 404;
+    case ERR_CONFLICT:
+        return 409;
+    case ERR_TOO_LARGE:
+        return 413;
+    case ERR_INVALID:
+        return 422;
+    case ERR_LIMITED:
+        return 429;
+    case ERR_TIMEOUT:
+    case ERR_UNAVAILABLE:
+        return 503;
+    case ERR_INTERNAL:
+        return 500;
+    }
+    return 500;
+}
+
+static size_t cors_headers(const char *origin, struct reply_header *out)
+{
+    if (!*origin)
+        return 0;
+    out[0] = (struct reply_header){"Access-Control-Allow-Origin", origin};
+    out[1] = (struct reply_header){"Access-Control-Allow-Credentials", "true"};
+    out[2] = (struct reply_header){"Access-Control-Expose-Headers", "ETag, Retry-After"};
+    out[3] = (struct reply_header){"Vary", "Origin"};
+    return 4;
+}
+
+/* The caller's origin if it is on the list, else "". */
+static void read_origin(const struct api *api, const struct request *r, char out[static ORIGIN_SIZE])
+{
+    struct view origin = request_header(r, "origin");
+    if (!origin_allowed(api->settings->allowed_origins, origin) || !view_copy(origin, out, ORIGIN_SIZE))
+        out[0] = 0;
+}
+
+static void send_reply(struct api *api, uint64_t request_id, const char *origin, int status, const char *type,
+                       struct view body, const struct reply_header *more, size_t more_count)
+{
+    struct reply_header headers[HEADERS_MAX];
+    size_t n = cors_headers(origin, headers);
+    for (size_t i = 0; i < more_count && n < HEADERS_MAX; i++)
+        headers[n++] = more[i];
+    struct reply reply = {
+        .status = status, .content_type = type, .body = body, .headers = headers, .header_count = n};
+    server_reply(api->server, request_id, &reply);
+}
+
+static void send_error(struct api *api, uint64_t request_id, const char *origin, int status, const char *code,
+                       const char *message, const struct reply_header *more, size_t more_count)
+{
+    struct buf body;
+    struct json_writer w;
+    struct reply_header headers[2];
+    buf_init(&body, 4096);
+    jw_init(&w, &body);
+    jw_begin(&w, '{');
+    jw_key(&w, "error");
+    jw_begin(&w, '{');
+    jw_key_text(&w, "code", code);
+    jw_key_text(&w, "message", message);
+    jw_key_raw(&w, "details", VIEW("{}"));
+    jw_end(&w, '}');
+    jw_end(&w, '}');
+    for (size_t i = 0; i < more_count; i++)
+        headers[i] = more[i];
+    if (status == 503 || status == 429)
+        headers[more_count++] = (struct reply_header){"Retry-After", "1"};
+    if (status == 401)
+        headers[more_count++] = (struct reply_header){"WWW-Authenticate", "Bearer"};
+    send_reply(api, request_id, origin, status, "application/json", buf_view(&body), headers, more_count);
+    buf_free(&body);
+}
+
+static void fail_with(struct call *c, int status, const char *code, const char *message,
+                      const struct reply_header *header)
+{
+    char origin[ORIGIN_SIZE];
+    read_origin(c->api, c->request, origin);
+    send_error(c->api, c->request->id, origin, status, code, message, header, header != NULL);
+}
+
+void api_fail(struct call *c, const struct err *err)
+{
+    fail_with(c, status_of(err->code), err_code_name(err->code), err->text, NULL);
+}
+
+void api_answer(struct call *c, int status, const char *content_type, struct view body)
+{
+    char origin[ORIGIN_SIZE];
+    read_origin(c->api, c->request, origin);
+    send_reply(c->api, c->request->id, origin, status, content_type, body, NULL, 0);
+}
+
+void api_submit(struct call *c, struct job *job, struct view lane)
+{
+    struct err err;
+    read_origin(c->api, c->request, job->origin);
+    if (jobs_submit(c->api->jobs, job, lane))
+        return;
+    err_set(&err, ERR_UNAVAILABLE, "too many calls are waiting");
+    api_fail(c, &err);
+}
+
+void api_on_done(void *ctx, struct job *job)
+{
+    struct api *api = ctx;
+    if (job->reply.overflow && !job->err.code)
+        err_set(&job->err, ERR_TOO_LARGE, "the answer is too large: ask for fewer items");
+    if (job->err.code == ERR_INTERNAL)
+        log_error("call_failed", "tenant=%s text=\"%s\"", job->tenant_id, job->err.text);
+    if (job->err.code)
+        send_error(api, job->request_id, job->origin, status_of(job->err.code), err_code_name(job->err.code),
+                   job->err.text, NULL, 0);
+    else
+        send_reply(api, job->request_id, job->origin, job->status ? job->status : 200,
+                   job->reply.len ? "application/json" : NULL, buf_view(&job->reply), NULL, 0);
+    job_destroy(job);
+}
+
+void api_on_late(void *ctx, uint64_t request_id)
+{
+    send_error(ctx, request_id, "", 503, "TIMEOUT", "the store has not answered in time", NULL, 0);
+}
+
+/* --- the way of a request --------------------------------------------------------------------------------
+ */
+
+/* Whether the path has the shape of the pattern; {} takes one segment that is not empty. */
+static bool path_fits(const char *pattern, struct view path, struct view *param)
+{
+    struct view shape = view_of(pattern), want, have;
+    while (view_split(&shape, '/', &want)) {
+        if (!view_split(&path, '/', &have))
+            return false;
+        if (view_is(want, "{}") && have.n)
+            *param = have;
+        else if (!view_eq(want, have))
+            return false;
+    }
+    return !path.p;
+}
+
+/* The route; otherwise NULL, and `allow` lists the methods that the path knows (empty: no such path). */
+static const struct route *find_route(struct call *c, struct buf *allow)
+{
+    enum http_method method = c->request->method == HTTP_HEAD ? HTTP_GET : c->request->method;
+    for (size_t i = 0; i < countof(routes); i++) {
+        struct view param = {"", 0};
+        if (!path_fits(routes[i].path, c->request->path, &param))
+            continue;
+        if (routes[i].method == method) {
+            c->param = param;
+            return &routes[i];
+        }
+        buf_addf(allow, "%s%s", allow->len ? ", " : "", method_names[routes[i].method]);
+    }
+    return NULL;
+}
+
+static bool authenticate(struct call *c, enum access access, struct err *err)
+{
+    struct view header = request_header(c->request, "authorization");
+    if (access == ACCESS_OPEN)
+        return true;
+    if (header.n < 7 || !view_is_nocase((struct view){header.p, 7}, "bearer "))
+        return err_set(err, ERR_UNAUTHENTICATED, "an Authorization header with a bearer token is needed");
+    struct view token = view_trim((struct view){header.p + 7, header.n - 7});
+    if (!token_verify(c->api->rules, token, clock_wall_ms(), &c->claims, err))
+        return false;
+    if (role_for[access] && !claims_have_role(&c->claims, role_for[access]))
+        return err_set(err, ERR_DENIED, "the role %s is needed", role_for[access]);
+    return true;
+}
+
+static bool check_body(struct call *c, enum body kind, struct err *err, int *status)
+{
+    struct view type = request_header(c->request, "content-type"), media;
+    if (kind != BODY_JSON)
+        return true;
+    if (!view_split(&type, ';', &media) || !view_is_nocase(view_trim(media), "application/json")) {
+        *status = 415;
+        return err_set(err, ERR_INVALID, "the body must be application/json");
+    }
+    if (c->request->body.n > (size_t)c->api->settings->max_body_bytes)
+        return err_set(err, ERR_TOO_LARGE, "the body is over %lld bytes",
+                       (long long)c->api->settings->max_body_bytes);
+    return json_check(c->request->body, JSON_STRICT, &c->body, err);
+}
+
+/* CORS preflight (Fetch standard); answered before anything else is looked at. */
+static void preflight(struct call *c)
+{
+    char origin[ORIGIN_SIZE], wanted[512];
+    read_origin(c->api, c->request, origin);
+    if (!view_copy(request_header(c->request, "access-control-request-headers"), wanted, sizeof wanted))
+        wanted[0] = 0;
+    struct reply_header more[] = {{"Access-Control-Allow-Methods", "GET,HEAD,PUT,PATCH,POST,DELETE"},
+                                  {"Access-Control-Max-Age", "600"},
+                                  {"Access-Control-Allow-Headers", wanted}};
+    send_reply(c->api, c->request->id, origin, 204, NULL, (struct view){"", 0}, more, *wanted ? 3 : 2);
+}
+
+static void refuse_path(struct call *c, struct buf *allow)
+{
+    struct reply_header header = {"Allow", allow->data};
+    if (allow->len)
+        fail_with(c, 405, "METHOD_NOT_ALLOWED", "this path does not know the method", &header);
+    else
+        fail_with(c, 404, "NOT_FOUND", "no such path", NULL);
+}
+
+void api_on_request(void *ctx, const struct request *r)
+{
+    struct call c = {.api = ctx, .request = r};
+    struct err err = {0};
+    struct buf allow;
+    int status = 0;
+    buf_init(&allow, 128);
+    const struct route *route = r->method == HTTP_OPTIONS ? NULL : find_route(&c, &allow);
+    if (r->method == HTTP_OPTIONS)
+        preflight(&c);
+    else if (!route)
+        refuse_path(&c, &allow);
+    else if (!authenticate(&c, route->access, &err) || !check_body(&c, route->body, &err, &status))
+        fail_with(&c, status ? status : status_of(err.code),
+                  status == 415 ? "UNSUPPORTED_MEDIA_TYPE" : err_code_name(err.code), err.text, NULL);
+    else
+        route->handle(&c);
+    claims_release(&c.claims);
+    buf_free(&allow);
+}

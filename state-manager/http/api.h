@@ -1,0 +1,50 @@
+/*
+ * The HTTP face of the state-manager: routes, who may call them, and what becomes a job (design: section 5).
+ *
+ * A request is checked here as far as that needs no store; then it is either answered at once or travels as a
+ * job. Thread: the loop's. Lifetime: the api outlives the server's callbacks.
+ */
+#ifndef STATE_MANAGER_HTTP_API_H
+#define STATE_MANAGER_HTTP_API_H
+
+#include "shared/server.h"
+#include "shared/token.h"
+#include "state-manager/jobs.h"
+#include "state-manager/settings.h"
+
+struct api {
+    const struct settings *settings;
+    struct server *server;
+    struct jobs *jobs;
+    const struct token_rules *rules;
+    /* Whether the parts work, for /readyz. */
+    bool (*part_works)(void *ctx, int part);
+    void *parts_ctx;
+    bool draining;
+};
+
+enum api_part { PART_STORE, PART_RELAY, PART_RPC, PART_COUNT };
+
+/* A call on its way through a handler. */
+struct call {
+    struct api *api;
+    const struct request *request;
+    struct claims claims; /* empty where the route asks for no token */
+    struct view param;    /* the {id} of the path */
+    struct view body;     /* checked JSON, where the route wants it */
+};
+
+/* The server's on_request; ctx is the api. */
+void api_on_request(void *api, const struct request *r);
+/* jobs' on_done and on_late; ctx is the api. */
+void api_on_done(void *api, struct job *job);
+void api_on_late(void *api, uint64_t request_id);
+
+/* --- for the handlers --- */
+
+/* Sends the call to a worker; the caller has filled in the job's own fields. */
+void api_submit(struct call *c, struct job *job, struct view lane);
+void api_fail(struct call *c, const struct err *err);
+void api_answer(struct call *c, int status, const char *content_type, struct view body);
+
+#endif

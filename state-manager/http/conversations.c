@@ -1,0 +1,119 @@
+/* Conversations, their messages, and the dashboard's figures. */
+#include "shared/mem.h"
+#include "state-manager/http/handlers.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { LIMIT_DEFAULT = 50, LIMIT_MAX = 200 };
+
+/* A job for the caller's tenant; false: the {id} of the path is no id at all, so there is no such thing. */
+static struct job *tenant_job(struct call *c, enum job_type type)
+{
+    struct job *job = job_create(type, c->request->id);
+    memcpy(job->tenant_id, c->claims.tenant_id, sizeof job->tenant_id);
+    memcpy(job->author, c->claims.sub, sizeof job->author);
+    if (view_copy(c->param, job->id, sizeof job->id))
+        return job;
+    job_destroy(job);
+    struct err err;
+    err_set(&err, ERR_NOT_FOUND, "no such conversation");
+    api_fail(c, &err);
+    return NULL;
+}
+
+static void submit(struct call *c, struct job *job)
+{
+    api_submit(c, job, view_of(c->claims.tenant_id));
+}
+
+/* "<rank>.<ord>", as given out in nextCursor. */
+static bool read_cursor(const char *text, struct page *page)
+{
+    struct view rest = view_of(text), rank_text;
+    uint64_t rank, ord;
+    if (!view_split(&rest, '.', &rank_text) || !rest.p || !view_u64(rank_text, INT64_MAX, &rank) ||
+        !view_u64(rest, INT64_MAX, &ord))
+        return false;
+    page->has_cursor = true;
+    page->rank = (int64_t)rank;
+    page->ord = (int64_t)ord;
+    return true;
+}
+
+static bool read_limit(struct call *c, struct page *page, struct err *err)
+{
+    char text[16];
+    uint64_t limit;
+    page->limit = LIMIT_DEFAULT;
+    if (!request_query(c->request, "limit", text, sizeof text))
+        return true;
+    if (!view_u64(view_of(text), LIMIT_MAX, &limit) || !limit)
+        return err_set(err, ERR_INVALID, "limit must be a number from 1 to %d", LIMIT_MAX);
+    page->limit = (size_t)limit;
+    return true;
+}
+
+void conversations_list(struct call *c)
+{
+    struct job *job = tenant_job(c, JOB_LIST_CONVERSATIONS);
+    struct err err = {0};
+    char cursor[64];
+    if (!job)
+        return;
+    bool ok = read_limit(c, &job->page, &err);
+    if (ok && request_query(c->request, "cursor", cursor, sizeof cursor) && !read_cursor(cursor, &job->page))
+        ok = err_set(&err, ERR_INVALID, "cursor is not one that was given out");
+    if (ok) {
+        submit(c, job);
+    } else {
+        api_fail(c, &err);
+        job_destroy(job);
+    }
+}
+
+void conversation_get(struct call *c)
+{
+    struct job *job = tenant_job(c, JOB_GET_CONVERSATION);
+    if (job)
+        submit(c, job);
+}
+
+void messages_list(struct call *c)
+{
+    struct job *job = tenant_job(c, JOB_LIST_MESSAGES);
+    struct err err = {0};
+    char before[64];
+    if (!job)
+        return;
+    bool ok = read_limit(c, &job->page, &err);
+    if (ok && request_query(c->request, "before", before, sizeof before) &&
+        !read_cursor(before, &job->page)) {
+        job->body = xstrdup(before); /* a message's id; the reader looks it up */
+        job->page.parent = view_of(job->body);
+    }
+    if (ok) {
+        submit(c, job);
+    } else {
+        api_fail(c, &err);
+        job_destroy(job);
+    }
+}
+
+void message_post(struct call *c)
+{
+    struct job *job = tenant_job(c, JOB_COMMAND);
+    if (!job)
+        return;
+    job->command = COMMAND_OUTBOUND;
+    job->status = 202;
+    job->body = xstrndup(c->body.p, c->body.n);
+    job->body_n = c->body.n;
+    submit(c, job);
+}
+
+void stats_get(struct call *c)
+{
+    struct job *job = tenant_job(c, JOB_GET_STATS);
+    if (job)
+        submit(c, job);
+}

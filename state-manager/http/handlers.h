@@ -1,0 +1,27 @@
+/* The handlers that the route table in api.c names, one file per subject. Thread: the loop's. */
+#ifndef STATE_MANAGER_HTTP_HANDLERS_H
+#define STATE_MANAGER_HTTP_HANDLERS_H
+
+#include "state-manager/http/api.h"
+
+/* webhook_whatsapp.c */
+void webhook_challenge(struct call *c);
+void webhook_receive(struct call *c);
+/* conversations.c */
+void conversations_list(struct call *c);
+void conversation_get(struct call *c);
+void messages_list(struct call *c);
+void message_post(struct call *c);
+void stats_get(struct call *c);
+/* events.c */
+void events_post(struct call *c);
+/* channels.c */
+void channel_put(struct call *c);
+void channel_get(struct call *c);
+void channel_delete(struct call *c);
+/* health.c */
+void health_alive(struct call *c);
+void health_ready(struct call *c);
+void health_metrics(struct call *c);
+
+#endif

@@ -1,0 +1,165 @@
+#include "state-manager/jobs.h"
+#include "shared/clock.h"
+#include "shared/list.h"
+#include "shared/map.h"
+#include "shared/mem.h"
+#include "state-manager/meters.h"
+#include <stdlib.h>
+
+enum { REPLY_MAX = 16 << 20, DRAIN_MAX = 512, LATE_CHECK_MS = 100 };
+
+/* A request that waits for its job, in the order of submission. */
+struct waiter {
+    struct list node;
+    uint64_t request_id;
+    int64_t deadline_ms;
+};
+
+struct jobs {
+    struct jobs_options options;
+    struct mailbox *writes, *reads, *done;
+    struct loop_wake *wake;
+    struct loop_timer *late_timer;
+    struct list waiters;
+    struct map by_request;
+};
+
+struct job *job_create(enum job_type type, uint64_t request_id)
+{
+    struct job *job = xcalloc(1, sizeof *job);
+    job->type = type;
+    job->request_id = request_id;
+    buf_init(&job->reply, REPLY_MAX);
+    return job;
+}
+
+void job_destroy(struct job *job)
+{
+    if (!job)
+        return;
+    buf_free(&job->reply);
+    free(job->body);
+    free(job);
+}
+
+void job_discard(struct letter *letter)
+{
+    job_destroy(job_of(letter));
+}
+
+static struct view request_key(const uint64_t *id)
+{
+    return (struct view){(const char *)id, sizeof *id};
+}
+
+/* True when somebody was still waiting. */
+static bool stop_waiting(struct jobs *j, uint64_t request_id)
+{
+    struct waiter *w = map_remove(&j->by_request, request_key(&request_id));
+    if (!w)
+        return false;
+    list_unlink(&w->node);
+    free(w);
+    return true;
+}
+
+static void on_wake(void *ctx)
+{
+    struct jobs *j = ctx;
+    for (struct letter *l = mailbox_drain(j->done, DRAIN_MAX), *next; l; l = next) {
+        next = l->next;
+        struct job *job = job_of(l);
+        if (stop_waiting(j, job->request_id))
+            j->options.on_done(j->options.ctx, job);
+        else
+            job_destroy(job);
+    }
+    if (mailbox_count(j->done))
+        loop_wake_signal(j->wake); /* the rest in the next turn, after others */
+}
+
+static void on_late_timer(void *ctx)
+{
+    struct jobs *j = ctx;
+    int64_t now = clock_mono_ms();
+    metric_set(&meters[METER_QUEUED], (int64_t)jobs_waiting(j));
+    while (!list_empty(&j->waiters)) {
+        struct waiter *first = container_of(j->waiters.next, struct waiter, node);
+        if (first->deadline_ms > now)
+            return;
+        uint64_t request_id = first->request_id;
+        stop_waiting(j, request_id);
+        j->options.on_late(j->options.ctx, request_id);
+    }
+}
+
+struct jobs *jobs_create(struct loop *loop, const struct jobs_options *options)
+{
+    struct jobs *j = xcalloc(1, sizeof *j);
+    j->options = *options;
+    list_init(&j->waiters);
+    map_init(&j->by_request);
+    j->wake = loop_wake_create(loop, on_wake, j);
+    j->writes = mailbox_create(options->queue_length, NULL, NULL);
+    j->reads = mailbox_create(options->queue_length, NULL, NULL);
+    /* Whatever was accepted must fit on its way back, even if all of it lands in one lane. */
+    j->done = mailbox_create(options->queue_length * 8, loop_wake_signal, j->wake);
+    j->late_timer = loop_timer_create(loop, on_late_timer, j);
+    loop_timer_start(j->late_timer, LATE_CHECK_MS, LATE_CHECK_MS);
+    return j;
+}
+
+void jobs_destroy(struct jobs *j)
+{
+    if (!j)
+        return;
+    loop_timer_destroy(j->late_timer);
+    mailbox_destroy(j->writes, job_discard);
+    mailbox_destroy(j->reads, job_discard);
+    mailbox_destroy(j->done, job_discard);
+    loop_wake_destroy(j->wake);
+    while (!list_empty(&j->waiters))
+        stop_waiting(j, container_of(j->waiters.next, struct waiter, node)->request_id);
+    map_free(&j->by_request);
+    free(j);
+}
+
+bool jobs_submit(struct jobs *j, struct job *job, struct view lane)
+{
+    struct mailbox *to = job->type >= JOB_GET_CHANNEL ? j->reads : j->writes;
+    uint64_t request_id = job->request_id;
+    if (jobs_waiting(j) >= j->options.queue_length || !mailbox_push(to, map_hash(lane), &job->letter)) {
+        count(METER_QUEUE_FULL, 1);
+        job_destroy(job);
+        return false;
+    }
+    struct waiter *w = xcalloc(1, sizeof *w);
+    w->request_id = request_id;
+    w->deadline_ms = clock_mono_ms() + j->options.timeout_ms;
+    list_init(&w->node);
+    list_append(&j->waiters, &w->node);
+    map_put(&j->by_request, request_key(&request_id), w);
+    return true;
+}
+
+void jobs_finish(struct jobs *j, struct job *job)
+{
+    /* Full only if the loop stands still for longer than any caller waits: then nobody misses the answer. */
+    if (!mailbox_push_wait(j->done, job->request_id, &job->letter, 1000))
+        job_destroy(job);
+}
+
+struct mailbox *jobs_writes(struct jobs *j)
+{
+    return j->writes;
+}
+
+struct mailbox *jobs_reads(struct jobs *j)
+{
+    return j->reads;
+}
+
+size_t jobs_waiting(const struct jobs *j)
+{
+    return j->by_request.count;
+}

@@ -1,0 +1,91 @@
+/*
+ * The hand-off between the loop and the workers: a call that needs the store becomes a job, which travels to
+ * a worker, is done there, and comes back to be answered by the id of its request.
+ *
+ *   loop --submit--> committer (writes) or reader (reads) --finish--> loop: on_done
+ *
+ * A job that is not back in time is answered 503 by on_late; what comes back later finds nobody waiting.
+ * Ownership: submit takes the job; the worker has it alone; on_done has it back and destroys it.
+ * Thread: jobs_submit and the callbacks on the loop; jobs_finish on any worker.
+ */
+#ifndef STATE_MANAGER_JOBS_H
+#define STATE_MANAGER_JOBS_H
+
+#include "shared/buf.h"
+#include "shared/err.h"
+#include "shared/loop.h"
+#include "shared/mailbox.h"
+#include "shared/token.h"
+#include "state-manager/core/command.h"
+#include "state-manager/core/store.h"
+
+enum job_type {
+    /* the committer's */
+    JOB_WEBHOOK,
+    JOB_COMMAND,
+    JOB_CHANNEL_PUT,
+    JOB_CHANNEL_DELETE,
+    JOB_MARK,
+    /* the reader's */
+    JOB_GET_CHANNEL,
+    JOB_GET_CONVERSATION,
+    JOB_LIST_CONVERSATIONS,
+    JOB_LIST_MESSAGES,
+    JOB_GET_STATS
+};
+
+struct job {
+    struct letter letter;
+    enum job_type type;
+    uint64_t request_id; /* 0: nobody waits (marks) */
+    char tenant_id[TENANT_ID_MAX + 1];
+    char id[128]; /* of the conversation, or the phone number id */
+    char author[TOKEN_NAME_MAX + 1];
+    char origin[160]; /* the allowed origin to answer to, or "" */
+    enum command_type command;
+    char *body; /* owned */
+    size_t body_n;
+    struct channel channel;
+    struct page page;
+    struct mark mark;
+    /* outcome */
+    int status; /* HTTP, when there is no error */
+    struct err err;
+    struct buf reply; /* JSON */
+    /* the committer's own */
+    size_t open_commands;
+};
+
+struct jobs;
+
+struct job *job_create(enum job_type type, uint64_t request_id);
+void job_destroy(struct job *job);
+/* For mailbox_destroy(). */
+void job_discard(struct letter *letter);
+static inline struct job *job_of(struct letter *letter)
+{
+    return container_of(letter, struct job, letter);
+}
+
+struct jobs_options {
+    size_t queue_length;
+    int timeout_ms;
+    void (*on_done)(void *ctx, struct job *job);
+    void (*on_late)(void *ctx, uint64_t request_id);
+    void *ctx;
+};
+
+struct jobs *jobs_create(struct loop *loop, const struct jobs_options *options);
+void jobs_destroy(struct jobs *j); /* after the workers have stopped; NULL-safe */
+
+/* Takes the job in any case. False: too many wait already (it is destroyed). */
+bool jobs_submit(struct jobs *j, struct job *job, struct view lane) MUSTCHECK;
+/* A worker is done with it. */
+void jobs_finish(struct jobs *j, struct job *job);
+/* Where workers take from. */
+struct mailbox *jobs_writes(struct jobs *j);
+struct mailbox *jobs_reads(struct jobs *j);
+/* Calls that were submitted and have not come back. */
+size_t jobs_waiting(const struct jobs *j);
+
+#endif

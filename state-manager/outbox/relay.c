@@ -1,0 +1,525 @@
+#include "state-manager/outbox/relay.h"
+#include "shared/backoff.h"
+#include "shared/broker.h"
+#include "shared/clock.h"
+#include "shared/crypto.h"
+#include "shared/json.h"
+#include "shared/list.h"
+#include "shared/log.h"
+#include "shared/map.h"
+#include "shared/mem.h"
+#include "state-manager/core/figures.h"
+#include "state-manager/meters.h"
+#include "state-manager/outbox/window.h"
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+    NEWS_MAX = 8192,
+    SWEEP_MS = 2000,
+    POLL_MS = 500,         /* heartbeats want to be served */
+    EVENTS_PER_TURN = 256, /* of one tenant, before the next one's turn */
+    FIGURES_EVERY_MS = 1000,
+    MARK_EVERY_MS = 200,
+    IDLE_LANE_MS = 60000
+};
+
+/* A tenant as the relay sees it. */
+struct lane {
+    struct list due; /* in relay.due while there may be something to publish */
+    char tenant_id[TENANT_ID_MAX + 1];
+    uint64_t sent;      /* entries up to here were handed to the broker */
+    uint64_t confirmed; /* and up to here it has them */
+    uint64_t marked;    /* and the store knows */
+    uint64_t figures_confirmed, figures_marked, figures_sent;
+    bool figures_dirty;
+    int64_t figures_at_ms; /* when they were last announced */
+    int64_t marked_at_ms, used_at_ms;
+};
+
+struct news {
+    struct letter letter;
+    char tenant_id[TENANT_ID_MAX + 1];
+};
+
+struct relay {
+    char *exchange;
+    struct store *store;
+    struct jobs *jobs;
+    struct broker *broker;
+    struct mailbox *news;
+    atomic_bool connected;
+    bool blocked;
+    bool failed; /* since the last confirm: wait before the next try */
+    struct backoff backoff;
+    struct map lanes;
+    struct list due;
+    struct window window;
+    int64_t sweep_at_ms;
+    struct buf batch; /* bodies read from the log, one after the other */
+};
+
+struct relay *relay_create(const struct relay_options *options, struct err *err)
+{
+    struct relay *r = xcalloc(1, sizeof *r);
+    r->exchange = xstrdup(options->exchange);
+    r->store = options->store;
+    r->jobs = options->jobs;
+    atomic_init(&r->connected, false);
+    backoff_init(&r->backoff, 200, 5000);
+    map_init(&r->lanes);
+    list_init(&r->due);
+    window_init(&r->window);
+    buf_init(&r->batch, 4 * (size_t)ENTRY_BYTES_MAX);
+    r->news = mailbox_create(NEWS_MAX, NULL, NULL);
+    mailbox_fd(r->news);
+    r->broker = broker_create(options->amqp_url, "state-manager relay", err);
+    if (!r->broker) {
+        relay_destroy(r);
+        return NULL;
+    }
+    return r;
+}
+
+static void discard_news(struct letter *letter)
+{
+    free(container_of(letter, struct news, letter));
+}
+
+void relay_destroy(struct relay *r)
+{
+    if (!r)
+        return;
+    void *lane;
+    for (size_t at = 0; map_next(&r->lanes, &at, NULL, &lane);)
+        free(lane);
+    map_free(&r->lanes);
+    mailbox_destroy(r->news, discard_news);
+    window_finish(&r->window);
+    buf_free(&r->batch);
+    broker_destroy(r->broker);
+    store_close(r->store);
+    free(r->exchange);
+    free(r);
+}
+
+void relay_nudge(void *relay, const char *tenant_id)
+{
+    struct relay *r = relay;
+    struct news *news = xcalloc(1, sizeof *news);
+    snprintf(news->tenant_id, sizeof news->tenant_id, "%s", tenant_id);
+    if (!mailbox_push(r->news, map_hash(view_of(tenant_id)), &news->letter))
+        free(news);
+}
+
+void relay_wake(struct relay *r)
+{
+    mailbox_close(r->news);
+}
+
+bool relay_connected(const struct relay *r)
+{
+    return atomic_load(&r->connected);
+}
+
+/* --- what there is to do ---------------------------------------------------------------------------------
+ */
+
+static void make_due(struct relay *r, struct lane *lane)
+{
+    if (list_empty(&lane->due))
+        list_append(&r->due, &lane->due);
+}
+
+/* The lane of a tenant; a new one starts where the store says. NULL: the store did not answer. */
+static struct lane *lane_of(struct relay *r, const char *tenant_id)
+{
+    struct lane *lane = map_get(&r->lanes, view_of(tenant_id));
+    if (lane)
+        return lane;
+    struct head head;
+    struct err err;
+    if (!r->store->ops->head(r->store, tenant_id, &head, &err)) {
+        log_warn("relay_store", "text=\"%s\"", err.text);
+        return NULL;
+    }
+    lane = xcalloc(1, sizeof *lane);
+    snprintf(lane->tenant_id, sizeof lane->tenant_id, "%s", tenant_id);
+    list_init(&lane->due);
+    lane->sent = lane->confirmed = lane->marked = head.published;
+    lane->figures_sent = lane->figures_confirmed = lane->figures_marked = head.figures_published;
+    lane->used_at_ms = clock_mono_ms();
+    map_put(&r->lanes, view_of(tenant_id), lane);
+    return lane;
+}
+
+static void take_news(struct relay *r)
+{
+    for (struct letter *l = mailbox_drain(r->news, NEWS_MAX), *next; l; l = next) {
+        next = l->next;
+        struct news *news = container_of(l, struct news, letter);
+        struct lane *lane = lane_of(r, news->tenant_id);
+        if (lane) {
+            lane->figures_dirty = true;
+            make_due(r, lane);
+        }
+        free(news);
+    }
+}
+
+struct sweep {
+    struct relay *r;
+    int64_t tenants;
+};
+
+static bool on_unpublished(void *ctx, const char *tenant_id, const struct head *head)
+{
+    struct sweep *sweep = ctx;
+    (void)head;
+    sweep->tenants++;
+    relay_nudge(sweep->r, tenant_id); /* not here: the statement of the walk is open */
+    return true;
+}
+
+static void drop_idle_lanes(struct relay *r, int64_t now)
+{
+    struct view key;
+    void *value;
+    for (size_t at = 0; map_next(&r->lanes, &at, &key, &value);) {
+        struct lane *lane = value;
+        bool settled = lane->sent == lane->marked && lane->figures_sent == lane->figures_marked;
+        if (!settled || !list_empty(&lane->due) || now - lane->used_at_ms < IDLE_LANE_MS)
+            continue;
+        map_remove(&r->lanes, key);
+        free(lane);
+        at = 0; /* the map has changed */
+    }
+}
+
+/* Finds what was committed but never announced to us: after a start, or when a nudge was lost. */
+static void sweep(struct relay *r, int64_t now)
+{
+    struct sweep s = {r, 0};
+    struct err err;
+    if (now < r->sweep_at_ms)
+        return;
+    r->sweep_at_ms = now + SWEEP_MS;
+    if (!r->store->ops->unpublished(r->store, on_unpublished, &s, &err))
+        log_warn("relay_store", "text=\"%s\"", err.text);
+    metric_set(&meters[METER_BACKLOG], s.tenants);
+    drop_idle_lanes(r, now);
+}
+
+/* --- publishing ------------------------------------------------------------------------------------------
+ */
+
+static void log_event_out(struct view body)
+{
+    struct event event;
+    if (log_threshold >= LOG_DEBUG && event_decode(body, &event, NULL))
+        log_debug("event_out", "tenant=%s type=%s seq=%llu class=%s", event.tenant_id, event.type,
+                  (unsigned long long)event.seq, event_class_name(event.class));
+}
+
+static bool publish_body(struct relay *r, const char *tenant_id, struct view body, uint64_t *tag,
+                         struct err *err)
+{
+    char type[EVENT_TYPE_MAX + 1], id[EVENT_ID_MAX + 1], key[EVENT_ROUTING_KEY_SIZE];
+    if (!json_copy_string(json_get(body, "type"), type, sizeof type) ||
+        !json_copy_string(json_get(body, "id"), id, sizeof id))
+        return err_set(err, ERR_INTERNAL, "a body in the log has no type or no id");
+    event_routing_key(tenant_id, type, key);
+    struct broker_message message = {.exchange = view_of(r->exchange),
+                                     .routing_key = view_of(key),
+                                     .message_id = view_of(id),
+                                     .body = body,
+                                     .persistent = true};
+    bool ok = broker_publish(r->broker, &message, tag, err);
+    if (ok)
+        log_event_out(body);
+    return ok;
+}
+
+/* Entries read ahead for one lane. */
+struct reading {
+    struct buf *batch;
+    size_t events, entries;
+    struct {
+        uint64_t n;
+        size_t end; /* of its events array in the batch */
+        uint64_t events;
+    } entry[EVENTS_PER_TURN];
+};
+
+static bool on_entry(void *ctx, const struct log_entry *entry)
+{
+    struct reading *reading = ctx;
+    uint64_t events = entry->last_seq + 1 - entry->first_seq;
+    buf_add_view(reading->batch, entry->events);
+    reading->entry[reading->entries].n = entry->n;
+    reading->entry[reading->entries].end = reading->batch->len;
+    reading->entry[reading->entries++].events = events;
+    reading->events += events;
+    return reading->entries < EVENTS_PER_TURN && reading->events < EVENTS_PER_TURN;
+}
+
+static bool publish_entry(struct relay *r, struct lane *lane, uint64_t n, struct view events, struct err *err)
+{
+    struct view body;
+    uint64_t tag = 0;
+    for (struct json_iter it = json_iter(events); json_next_element(&it, &body);) {
+        if (!publish_body(r, lane->tenant_id, body, &tag, err))
+            return false;
+        window_add(&r->window, tag, lane, 0, 0);
+    }
+    if (!window_follow(&r->window, lane, n))
+        lane->confirmed = n;
+    lane->sent = n;
+    return true;
+}
+
+/* Publishes the lane's next entries. True: more may be left. */
+static bool publish_lane(struct relay *r, struct lane *lane, bool *more, struct err *err)
+{
+    struct reading reading = {.batch = &r->batch};
+    buf_clear(&r->batch);
+    if (!r->store->ops->read_log(r->store, lane->tenant_id, LOG_BY_ENTRY, lane->sent, false, on_entry,
+                                 &reading, err))
+        return false;
+    size_t start = 0;
+    for (size_t i = 0; i < reading.entries; i++) {
+        struct view events = {r->batch.data + start, reading.entry[i].end - start};
+        if (!publish_entry(r, lane, reading.entry[i].n, events, err))
+            return false;
+        start = reading.entry[i].end;
+    }
+    lane->used_at_ms = clock_mono_ms();
+    *more = reading.entries == EVENTS_PER_TURN || reading.events >= EVENTS_PER_TURN;
+    return true;
+}
+
+static bool read_figures(struct relay *r, struct lane *lane, uint64_t *rev, struct buf *data, struct err *err)
+{
+    struct head head;
+    struct buf doc;
+    bool found;
+    struct figures figures;
+    buf_init(&doc, DOC_MAX);
+    bool ok = r->store->ops->head(r->store, lane->tenant_id, &head, err) &&
+              r->store->ops->get(r->store, lane->tenant_id, DOC_FIGURES, VIEW("all"), &doc, &found, err);
+    if (ok) {
+        *rev = head.figures_rev;
+        figures_read(buf_view(&doc), &figures);
+        figures_show(&figures, clock_wall_ms(), data);
+    }
+    buf_free(&doc);
+    return ok;
+}
+
+/* The newest figures, if they have changed and the last announcement is a second old. */
+static bool publish_figures(struct relay *r, struct lane *lane, int64_t now, struct err *err)
+{
+    if (!lane->figures_dirty || now - lane->figures_at_ms < FIGURES_EVERY_MS)
+        return true;
+    uint64_t rev = 0, tag = 0;
+    char id[24];
+    struct buf data, body;
+    buf_init(&data, DOC_MAX);
+    buf_init(&body, DOC_MAX);
+    bool ok = read_figures(r, lane, &rev, &data, err);
+    if (ok && rev > lane->figures_sent) {
+        struct event_draft draft = {.type = "metrics_update",
+                                    .class = EVENT_LATEST,
+                                    .key = VIEW("dashboard"),
+                                    .rev = rev,
+                                    .data = buf_view(&data)};
+        crypto_random_id("e_", id);
+        event_encode(&body, &draft, lane->tenant_id, id, "", 0, clock_wall_ms());
+        ok = publish_body(r, lane->tenant_id, buf_view(&body), &tag, err);
+        if (ok) {
+            window_add(&r->window, tag, lane, 0, rev);
+            lane->figures_sent = rev;
+            lane->figures_at_ms = now;
+        }
+    }
+    lane->figures_dirty = !ok;
+    buf_free(&data);
+    buf_free(&body);
+    return ok;
+}
+
+/* One turn over the lanes that are due. False: broker or store failed. */
+static bool publish_due(struct relay *r, struct err *err)
+{
+    int64_t now = clock_mono_ms();
+    list_foreach(node, &r->due)
+    {
+        struct lane *lane = container_of(node, struct lane, due);
+        bool more = false;
+        if (r->blocked || window_full(&r->window))
+            return true;
+        if (!publish_lane(r, lane, &more, err) || !publish_figures(r, lane, now, err))
+            return false;
+        if (!more && !lane->figures_dirty)
+            list_unlink(&lane->due);
+    }
+    return true;
+}
+
+/* --- confirms --------------------------------------------------------------------------------------------
+ */
+
+static void on_confirmed(void *ctx, void *owner, uint64_t entry, uint64_t figures_rev)
+{
+    (void)ctx;
+    struct lane *lane = owner;
+    if (entry)
+        lane->confirmed = entry;
+    else if (figures_rev)
+        lane->figures_confirmed = figures_rev;
+    else
+        count(METER_EVENTS_PUBLISHED, 1);
+}
+
+/* Tells the store how far the lanes got; a mark that finds the queue full comes again. */
+static void send_marks(struct relay *r, int64_t now)
+{
+    void *value;
+    for (size_t at = 0; map_next(&r->lanes, &at, NULL, &value);) {
+        struct lane *lane = value;
+        if ((lane->confirmed == lane->marked && lane->figures_confirmed == lane->figures_marked) ||
+            now - lane->marked_at_ms < MARK_EVERY_MS)
+            continue;
+        struct job *job = job_create(JOB_MARK, 0);
+        snprintf(job->tenant_id, sizeof job->tenant_id, "%s", lane->tenant_id);
+        job->mark = (struct mark){NULL, lane->confirmed, lane->figures_confirmed};
+        if (!mailbox_push(jobs_writes(r->jobs), map_hash(view_of(lane->tenant_id)), &job->letter)) {
+            job_destroy(job);
+            return;
+        }
+        lane->marked = lane->confirmed;
+        lane->figures_marked = lane->figures_confirmed;
+        lane->marked_at_ms = now;
+    }
+}
+
+/* After a lost connection nothing of what was in flight counts: it goes out again, from the last confirmed
+ * entry. */
+static void start_over(struct relay *r)
+{
+    void *value;
+    count(METER_EVENTS_REPUBLISHED, (int64_t)window_drop(&r->window));
+    for (size_t at = 0; map_next(&r->lanes, &at, NULL, &value);) {
+        struct lane *lane = value;
+        lane->sent = lane->confirmed;
+        lane->figures_sent = lane->figures_confirmed;
+        lane->figures_dirty = true;
+        lane->figures_at_ms = 0;
+        make_due(r, lane);
+    }
+}
+
+static void disconnect(struct relay *r, const struct err *err)
+{
+    log_warn("relay_disconnected", "code=%s text=\"%s\"", err_code_name(err->code), err->text);
+    atomic_store(&r->connected, false);
+    metric_set(&meters[METER_BROKER_UP], 0);
+    broker_close(r->broker);
+    r->blocked = false;
+    r->failed = true;
+    start_over(r);
+}
+
+static bool connect_broker(struct relay *r, struct err *err)
+{
+    if (!broker_open(r->broker, true, err) || !broker_declare_exchange(r->broker, r->exchange, "topic", err))
+        return false;
+    atomic_store(&r->connected, true);
+    metric_set(&meters[METER_BROKER_UP], 1);
+    log_info("relay_connected", "exchange=%s", r->exchange);
+    return true;
+}
+
+/* What the broker has to say. False: start over. */
+static bool listen(struct relay *r, int timeout_ms, struct err *err)
+{
+    struct broker_event event;
+    do {
+        enum broker_happening what = broker_next(r->broker, timeout_ms, mailbox_fd(r->news), &event, err);
+        switch (what) {
+        case BROKER_ACK:
+            backoff_reset(&r->backoff);
+            r->failed = false;
+            window_ack(&r->window, event.tag, event.multiple, on_confirmed, r);
+            break;
+        case BROKER_NACK:
+            return err_set(err, ERR_UNAVAILABLE, "the broker refused a message");
+        case BROKER_CLOSED:
+        case BROKER_CANCELLED:
+            return false;
+        case BROKER_BLOCKED:
+        case BROKER_UNBLOCKED:
+            r->blocked = what == BROKER_BLOCKED;
+            log_warn("relay_blocked", "blocked=%d", r->blocked);
+            break;
+        case BROKER_DELIVERY:
+        case BROKER_RETURN:
+        case BROKER_NOTHING:
+            return true;
+        }
+        timeout_ms = 0;
+    } while (broker_has_more(r->broker));
+    return true;
+}
+
+/* How long there is nothing to do: figures that wait for their second are the only appointment. */
+static int idle_ms(struct relay *r, int64_t now)
+{
+    int64_t wait = POLL_MS;
+    if (r->blocked || window_full(&r->window))
+        return POLL_MS;
+    list_foreach(node, &r->due)
+    {
+        struct lane *lane = container_of(node, struct lane, due);
+        int64_t in = lane->figures_dirty ? lane->figures_at_ms + FIGURES_EVERY_MS - now : 0;
+        wait = in < wait ? in : wait;
+    }
+    return wait > 0 ? (int)wait : 0;
+}
+
+/* Waits its turn after a failure, then connects. The commits go on meanwhile; the log is the queue. */
+static void reconnect(struct relay *r, struct worker *worker)
+{
+    struct err err;
+    for (int left = r->failed ? backoff_next_ms(&r->backoff) : 0; left > 0 && !worker_stopping(worker);
+         left -= 100) {
+        nanosleep(&(struct timespec){.tv_nsec = (left < 100 ? left : 100) * 1000000L}, NULL);
+        take_news(r);
+    }
+    if (worker_stopping(worker) || connect_broker(r, &err))
+        return;
+    if (!r->failed)
+        log_warn("relay_connect", "text=\"%s\"", err.text);
+    broker_close(r->broker);
+    r->failed = true;
+}
+
+void relay_run(struct worker *worker, void *ctx)
+{
+    struct relay *r = ctx;
+    struct err err;
+    while (!worker_stopping(worker)) {
+        if (!broker_is_open(r->broker)) {
+            reconnect(r, worker);
+            continue;
+        }
+        take_news(r);
+        sweep(r, clock_mono_ms());
+        if (!publish_due(r, &err) || !listen(r, idle_ms(r, clock_mono_ms()), &err))
+            disconnect(r, &err);
+        send_marks(r, clock_mono_ms());
+    }
+}

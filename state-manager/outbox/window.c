@@ -1,0 +1,79 @@
+#include "state-manager/outbox/window.h"
+#include "shared/mem.h"
+#include <stdlib.h>
+
+void window_init(struct window *w)
+{
+    *w = (struct window){0};
+}
+
+void window_finish(struct window *w)
+{
+    free(w->records);
+    window_init(w);
+}
+
+bool window_full(const struct window *w)
+{
+    return w->count >= WINDOW_FULL;
+}
+
+static struct window_record *record_at(const struct window *w, size_t i)
+{
+    return &w->records[(w->first + i) % w->cap];
+}
+
+static void grow(struct window *w)
+{
+    size_t cap = w->cap ? w->cap * 2 : WINDOW_FULL * 2;
+    struct window_record *records = xcalloc(cap, sizeof *records);
+    for (size_t i = 0; i < w->count; i++)
+        records[i] = *record_at(w, i);
+    free(w->records);
+    w->records = records;
+    w->cap = cap;
+    w->first = 0;
+}
+
+static void add(struct window *w, struct window_record record)
+{
+    if (w->count == w->cap)
+        grow(w);
+    *record_at(w, w->count) = record;
+    w->count++;
+}
+
+void window_add(struct window *w, uint64_t tag, void *owner, uint64_t entry, uint64_t rev)
+{
+    add(w, (struct window_record){tag, owner, entry, rev, false});
+}
+
+bool window_follow(struct window *w, void *owner, uint64_t entry)
+{
+    if (!w->count)
+        return false;
+    struct window_record *last = record_at(w, w->count - 1);
+    add(w, (struct window_record){last->tag, owner, entry, 0, last->confirmed});
+    return true;
+}
+
+void window_ack(struct window *w, uint64_t tag, bool multiple,
+                void (*confirmed)(void *ctx, void *owner, uint64_t entry, uint64_t rev), void *ctx)
+{
+    for (size_t i = 0; i < w->count && record_at(w, i)->tag <= tag; i++)
+        if (multiple || record_at(w, i)->tag == tag)
+            record_at(w, i)->confirmed = true;
+    while (w->count && record_at(w, 0)->confirmed) {
+        struct window_record *first = record_at(w, 0);
+        confirmed(ctx, first->owner, first->entry, first->rev);
+        w->first = (w->first + 1) % w->cap;
+        w->count--;
+    }
+}
+
+size_t window_drop(struct window *w)
+{
+    size_t count = w->count;
+    w->first = w->count = 0;
+    return count;
+}

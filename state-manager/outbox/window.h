@@ -1,0 +1,40 @@
+/*
+ * What was published and is not confirmed yet, in the order of publishing. Confirms come in any order, singly
+ * or for all up to a tag; they are passed on in order, so that "confirmed up to entry n" is true when it is
+ * said. Thread: the relay's.
+ */
+#ifndef STATE_MANAGER_OUTBOX_WINDOW_H
+#define STATE_MANAGER_OUTBOX_WINDOW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { WINDOW_FULL = 1024 /* records; a turn that has begun may go over it */ };
+
+struct window_record {
+    uint64_t tag; /* the broker's */
+    void *owner;
+    uint64_t entry; /* log entry that is complete with this, or 0 */
+    uint64_t rev;   /* of figures, or 0 */
+    bool confirmed;
+};
+
+struct window {
+    struct window_record *records;
+    size_t first, count, cap; /* a ring */
+};
+
+void window_init(struct window *w);
+void window_finish(struct window *w);
+bool window_full(const struct window *w);
+void window_add(struct window *w, uint64_t tag, void *owner, uint64_t entry, uint64_t rev);
+/* A record that is no message: the entry is complete once everything before it is confirmed. False: nothing
+ * is before it, so it is complete now. */
+bool window_follow(struct window *w, void *owner, uint64_t entry);
+void window_ack(struct window *w, uint64_t tag, bool multiple,
+                void (*confirmed)(void *ctx, void *owner, uint64_t entry, uint64_t rev), void *ctx);
+/* Forgets all; returns how many there were. */
+size_t window_drop(struct window *w);
+
+#endif

@@ -1,0 +1,174 @@
+#include "state-manager/reader.h"
+#include "shared/clock.h"
+#include "shared/json.h"
+#include "shared/mem.h"
+#include "state-manager/core/figures.h"
+#include "state-manager/core/model.h"
+#include "state-manager/meters.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { WAIT_MS = 200, TURN_MAX = 64 };
+
+struct reader {
+    struct store *store;
+    struct jobs *jobs;
+};
+
+struct reader *reader_create(struct store *store, struct jobs *jobs)
+{
+    struct reader *r = xcalloc(1, sizeof *r);
+    *r = (struct reader){store, jobs};
+    return r;
+}
+
+void reader_destroy(struct reader *r)
+{
+    if (!r)
+        return;
+    store_close(r->store);
+    free(r);
+}
+
+static bool get_channel(struct reader *r, struct job *job)
+{
+    bool found;
+    if (!r->store->ops->channel_get(r->store, view_of(job->id), &job->channel, &found, &job->err))
+        return false;
+    if (!found)
+        return err_set(&job->err, ERR_NOT_FOUND, "no such channel");
+    channel_write(&job->channel, &job->reply);
+    return true;
+}
+
+/* Appends the document to `out`; NOT_FOUND in the job when there is none. */
+static bool get_doc(struct reader *r, struct job *job, enum doc_kind kind, struct view key, const char *what,
+                    struct buf *out)
+{
+    bool found;
+    if (!r->store->ops->get(r->store, job->tenant_id, kind, key, out, &found, &job->err))
+        return false;
+    return found || err_set(&job->err, ERR_NOT_FOUND, "no such %s", what);
+}
+
+static bool get_conversation(struct reader *r, struct job *job)
+{
+    return get_doc(r, job, DOC_CONVERSATION, view_of(job->id), "conversation", &job->reply);
+}
+
+/* A page being written. One row more than asked for is read: it tells whether there is a next page. */
+struct listing {
+    struct json_writer w;
+    size_t left;
+    int64_t rank, ord; /* of the last row written */
+    bool more;
+};
+
+static bool on_row(void *ctx, const struct listed *row)
+{
+    struct listing *l = ctx;
+    l->more = l->left == 0;
+    if (l->more)
+        return false;
+    l->left--;
+    l->rank = row->rank;
+    l->ord = row->ord;
+    jw_raw(&l->w, row->doc);
+    return true;
+}
+
+static bool list_docs(struct reader *r, struct job *job, enum doc_kind kind)
+{
+    struct listing l = {.left = job->page.limit};
+    struct page page = job->page;
+    char cursor[48];
+    page.limit++;
+    jw_init(&l.w, &job->reply);
+    jw_begin(&l.w, '{');
+    jw_key(&l.w, "items");
+    jw_begin(&l.w, '[');
+    if (!r->store->ops->list(r->store, job->tenant_id, kind, &page, on_row, &l, &job->err))
+        return false;
+    jw_end(&l.w, ']');
+    snprintf(cursor, sizeof cursor, "%" PRId64 ".%" PRId64, l.rank, l.ord);
+    jw_key_text(&l.w, "nextCursor", l.more ? cursor : NULL);
+    jw_end(&l.w, '}');
+    return true;
+}
+
+static bool list_conversations(struct reader *r, struct job *job)
+{
+    return list_docs(r, job, DOC_CONVERSATION);
+}
+
+/* `before` may be a message's id: then the page begins behind that message. */
+static bool find_cursor(struct reader *r, struct job *job)
+{
+    struct buf doc;
+    struct message m;
+    if (!job->page.parent.n)
+        return true;
+    buf_init(&doc, DOC_MAX);
+    bool ok =
+        get_doc(r, job, DOC_MESSAGE, job->page.parent, "message", &doc) &&
+        (message_read(buf_view(&doc), &m) || err_set(&job->err, ERR_INTERNAL, "a stored message is damaged"));
+    if (ok) {
+        job->page.has_cursor = true;
+        job->page.rank = m.timestamp;
+        job->page.ord = m.ord;
+    }
+    buf_free(&doc);
+    return ok;
+}
+
+static bool list_messages(struct reader *r, struct job *job)
+{
+    struct buf conversation;
+    buf_init(&conversation, DOC_MAX);
+    bool ok = get_doc(r, job, DOC_CONVERSATION, view_of(job->id), "conversation", &conversation) &&
+              find_cursor(r, job);
+    job->page.parent = view_of(job->id);
+    buf_free(&conversation);
+    return ok && list_docs(r, job, DOC_MESSAGE);
+}
+
+static bool get_stats(struct reader *r, struct job *job)
+{
+    struct buf doc;
+    struct figures figures;
+    bool found;
+    buf_init(&doc, DOC_MAX);
+    bool ok = r->store->ops->get(r->store, job->tenant_id, DOC_FIGURES, VIEW("all"), &doc, &found, &job->err);
+    if (ok) {
+        figures_read(buf_view(&doc), &figures);
+        figures_show(&figures, clock_wall_ms(), &job->reply);
+    }
+    buf_free(&doc);
+    return ok;
+}
+
+static bool (*const answers[])(struct reader *r, struct job *job) = {
+    [JOB_GET_CHANNEL] = get_channel,
+    [JOB_GET_CONVERSATION] = get_conversation,
+    [JOB_LIST_CONVERSATIONS] = list_conversations,
+    [JOB_LIST_MESSAGES] = list_messages,
+    [JOB_GET_STATS] = get_stats,
+};
+
+void reader_run(struct worker *worker, void *ctx)
+{
+    struct reader *r = ctx;
+    while (!worker_stopping(worker)) {
+        if (!mailbox_wait(jobs_reads(r->jobs), WAIT_MS))
+            continue;
+        for (struct letter *l = mailbox_drain(jobs_reads(r->jobs), TURN_MAX), *next; l; l = next) {
+            next = l->next;
+            struct job *job = job_of(l);
+            if (!answers[job->type](r, job) &&
+                (job->err.code == ERR_UNAVAILABLE || job->err.code == ERR_INTERNAL))
+                count(METER_STORE_ERRORS, 1);
+            jobs_finish(r->jobs, job);
+        }
+    }
+}

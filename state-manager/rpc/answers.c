@@ -1,0 +1,211 @@
+#include "state-manager/rpc/answers.h"
+#include "shared/crypto.h"
+#include "shared/json.h"
+#include "state-manager/core/figures.h"
+#include <stdio.h>
+#include <string.h>
+
+static bool read_tenant(struct view string, char out[static TENANT_ID_MAX + 1], struct err *err)
+{
+    if (json_copy_string(string, out, TENANT_ID_MAX + 1) && tenant_id_valid(view_of(out)))
+        return true;
+    return err_set(err, ERR_INVALID, "a tenant id is missing or breaks its rule");
+}
+
+static bool write_heads(struct store *store, struct view tenants, struct json_writer *w, struct err *err)
+{
+    struct view one;
+    size_t count = 0;
+    jw_key(w, "heads");
+    jw_begin(w, '{');
+    for (struct json_iter it = json_iter(tenants); json_next_element(&it, &one);) {
+        char tenant_id[TENANT_ID_MAX + 1];
+        struct head head;
+        if (++count > HEADS_MAX)
+            return err_set(err, ERR_INVALID, "more than %d tenants in one request", HEADS_MAX);
+        if (!read_tenant(one, tenant_id, err) || !store->ops->head(store, tenant_id, &head, err))
+            return false;
+        jw_key(w, tenant_id);
+        jw_begin(w, '{');
+        jw_key_text(w, "epoch", head.epoch);
+        jw_key_i64(w, "seq", (int64_t)head.seq);
+        jw_end(w, '}');
+    }
+    jw_end(w, '}');
+    return true;
+}
+
+static bool write_latest_row(void *ctx, const struct listed *row)
+{
+    jw_raw(ctx, row->doc);
+    return true;
+}
+
+/* The figures are a latest event too; its body is made when it is asked for. */
+static bool write_figures(struct store *store, const char *tenant_id, int64_t now, struct json_writer *w,
+                          struct err *err)
+{
+    struct head head;
+    struct buf doc, data;
+    struct figures figures;
+    bool found = false;
+    char id[24];
+    buf_init(&doc, DOC_MAX);
+    buf_init(&data, DOC_MAX);
+    bool ok = store->ops->head(store, tenant_id, &head, err) &&
+              store->ops->get(store, tenant_id, DOC_FIGURES, VIEW("all"), &doc, &found, err);
+    if (ok && found) {
+        figures_read(buf_view(&doc), &figures);
+        figures_show(&figures, now, &data);
+        struct event_draft draft = {.type = "metrics_update",
+                                    .class = EVENT_LATEST,
+                                    .key = VIEW("dashboard"),
+                                    .rev = head.figures_rev,
+                                    .data = buf_view(&data)};
+        crypto_random_id("e_", id);
+        buf_clear(&doc);
+        event_encode(&doc, &draft, tenant_id, id, "", 0, now);
+        jw_raw(w, buf_view(&doc));
+    }
+    buf_free(&doc);
+    buf_free(&data);
+    return ok;
+}
+
+static bool write_latest(struct store *store, struct view tenants, int64_t now, struct json_writer *w,
+                         struct err *err)
+{
+    struct view one;
+    struct page page = {.parent = {"", 0}, .limit = 100};
+    jw_key(w, "latest");
+    jw_begin(w, '{');
+    for (struct json_iter it = json_iter(tenants); json_next_element(&it, &one);) {
+        char tenant_id[TENANT_ID_MAX + 1];
+        if (!read_tenant(one, tenant_id, err))
+            return false;
+        jw_key(w, tenant_id);
+        jw_begin(w, '[');
+        if (!store->ops->list(store, tenant_id, DOC_LATEST, &page, write_latest_row, w, err) ||
+            !write_figures(store, tenant_id, now, w, err))
+            return false;
+        jw_end(w, ']');
+    }
+    jw_end(w, '}');
+    return true;
+}
+
+static bool answer_heads(struct store *store, struct view request, int64_t now, struct json_writer *w,
+                         struct err *err)
+{
+    struct view tenants = json_get(request, "tenants");
+    if (json_type(tenants) != JSON_ARRAY)
+        return err_set(err, ERR_INVALID, "tenants must be an array");
+    return write_heads(store, tenants, w, err) &&
+           (!json_is_true(json_get(request, "latest")) || write_latest(store, tenants, now, w, err));
+}
+
+/* A replay being collected: event bodies behind `after`, up to the caps. */
+struct replay {
+    struct json_writer *w;
+    uint64_t after, next; /* the seq that must come next, or events are gone */
+    size_t limit, count, bytes;
+    bool gap;
+};
+
+static bool on_entry(void *ctx, const struct log_entry *entry)
+{
+    struct replay *r = ctx;
+    struct view body;
+    for (struct json_iter it = json_iter(entry->events); json_next_element(&it, &body);) {
+        int64_t seq;
+        if (!json_i64(json_get(body, "seq"), &seq) || (uint64_t)seq <= r->after)
+            continue;
+        r->gap |= !r->count && (uint64_t)seq != r->next;
+        if (r->gap || r->count == r->limit || r->bytes > REPLAY_BYTES)
+            return false;
+        jw_raw(r->w, body);
+        r->count++;
+        r->bytes += body.n;
+    }
+    return true;
+}
+
+static bool answer_replay(struct store *store, struct view request, int64_t now, struct json_writer *w,
+                          struct err *err)
+{
+    (void)now;
+    char tenant_id[TENANT_ID_MAX + 1], epoch[EPOCH_MAX + 1];
+    int64_t after, limit;
+    struct head head;
+    if (!read_tenant(json_get(request, "tenantId"), tenant_id, err))
+        return false;
+    if (!json_copy_string(json_get(request, "epoch"), epoch, sizeof epoch) ||
+        !json_i64(json_get(request, "after"), &after) || after < 0 ||
+        !json_i64(json_get(request, "limit"), &limit) || limit < 1)
+        return err_set(err, ERR_INVALID, "epoch, after and limit are needed");
+    if (!store->ops->head(store, tenant_id, &head, err))
+        return false;
+    struct replay r = {.w = w,
+                       .after = (uint64_t)after,
+                       .next = (uint64_t)after + 1,
+                       .limit = limit < REPLAY_EVENTS_MAX ? (size_t)limit : REPLAY_EVENTS_MAX};
+    bool same = !strcmp(epoch, head.epoch);
+    jw_key_text(w, "tenantId", tenant_id);
+    jw_key_text(w, "epoch", head.epoch);
+    jw_key_i64(w, "head", (int64_t)head.seq);
+    jw_key(w, "events");
+    jw_begin(w, '[');
+    if (same && !store->ops->read_log(store, tenant_id, LOG_BY_SEQ, r.after, false, on_entry, &r, err))
+        return false;
+    jw_end(w, ']');
+    bool missing = r.gap || (!r.count && r.after < head.seq);
+    jw_key_bool(w, "complete", same && !missing);
+    return true;
+}
+
+static const struct {
+    const char *op;
+    bool (*answer)(struct store *store, struct view request, int64_t now, struct json_writer *w,
+                   struct err *err);
+} ops[] = {
+    {"heads", answer_heads},
+    {"replay", answer_replay},
+};
+
+static bool answer(struct store *store, struct view text, int64_t now, struct json_writer *w, struct err *err)
+{
+    struct view request;
+    if (!json_check(text, JSON_STRICT, &request, err))
+        return false;
+    for (size_t i = 0; i < countof(ops); i++)
+        if (json_type(json_get(request, "op")) == JSON_STRING &&
+            json_string_is(json_get(request, "op"), ops[i].op))
+            return ops[i].answer(store, request, now, w, err);
+    return err_set(err, ERR_INVALID, "no such op");
+}
+
+void rpc_answer(struct store *store, struct view request, int64_t now_wall_ms, struct buf *out)
+{
+    struct json_writer w;
+    struct err err = {0};
+    buf_clear(out);
+    jw_init(&w, out);
+    jw_begin(&w, '{');
+    jw_key_bool(&w, "ok", true);
+    bool ok = answer(store, request, now_wall_ms, &w, &err);
+    jw_end(&w, '}');
+    if (ok && !out->overflow)
+        return;
+    if (ok)
+        err_set(&err, ERR_TOO_LARGE, "the answer is over %d bytes", ANSWER_MAX);
+    buf_clear(out);
+    jw_init(&w, out);
+    jw_begin(&w, '{');
+    jw_key_bool(&w, "ok", false);
+    jw_key(&w, "error");
+    jw_begin(&w, '{');
+    jw_key_text(&w, "code", err_code_name(err.code));
+    jw_key_text(&w, "message", err.text);
+    jw_end(&w, '}');
+    jw_end(&w, '}');
+}
