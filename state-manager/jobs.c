@@ -142,6 +142,11 @@ bool jobs_submit(struct jobs *j, struct job *job, struct view lane)
     return true;
 }
 
+void jobs_forget(struct jobs *j, uint64_t request_id)
+{
+    stop_waiting(j, request_id);
+}
+
 void jobs_finish(struct jobs *j, struct job *job)
 {
     /* Full only if the loop stands still for longer than any caller waits: then nobody misses the answer. */

@@ -80,6 +80,8 @@ void jobs_destroy(struct jobs *j); /* after the workers have stopped; NULL-safe 
 
 /* Takes the job in any case. False: too many wait already (it is destroyed). */
 bool jobs_submit(struct jobs *j, struct job *job, struct view lane) MUSTCHECK;
+/* Nobody waits for this call any more; its job is done all the same. */
+void jobs_forget(struct jobs *j, uint64_t request_id);
 /* A worker is done with it. */
 void jobs_finish(struct jobs *j, struct job *job);
 /* Where workers take from. */

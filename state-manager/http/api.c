@@ -188,6 +188,12 @@ void api_on_late(void *ctx, uint64_t request_id)
     send_error(ctx, request_id, "", 503, "TIMEOUT", "the store has not answered in time", NULL, 0);
 }
 
+void api_on_gone(void *ctx, uint64_t request_id)
+{
+    struct api *api = ctx;
+    jobs_forget(api->jobs, request_id);
+}
+
 /* --- the way of a request --------------------------------------------------------------------------------
  */
 

@@ -34,8 +34,9 @@ struct call {
     struct view body;     /* checked JSON, where the route wants it */
 };
 
-/* The server's on_request; ctx is the api. */
+/* The server's on_request and on_gone; ctx is the api. */
 void api_on_request(void *api, const struct request *r);
+void api_on_gone(void *api, uint64_t request_id);
 /* jobs' on_done and on_late; ctx is the api. */
 void api_on_done(void *api, struct job *job);
 void api_on_late(void *api, uint64_t request_id);
