@@ -1,5 +1,6 @@
 #include "shared/backoff.h"
-#include "shared/crypto.h"
+#include <stdlib.h>
+#include <sys/random.h>
 
 void backoff_init(struct backoff *b, int first_ms, int most_ms)
 {
@@ -14,7 +15,8 @@ void backoff_reset(struct backoff *b)
 int backoff_next_ms(struct backoff *b)
 {
     unsigned random;
-    crypto_random(&random, sizeof random);
+    if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
+        abort();
     unsigned half = (unsigned)b->current_ms / 2;
     int wait_ms = b->current_ms - (int)(random % (half + 1));
     b->current_ms = b->current_ms > b->most_ms / 2 ? b->most_ms : b->current_ms * 2;

@@ -16,7 +16,8 @@
 
 struct broker;
 
-/* No I/O yet. `name` shows in the broker's list of connections. NULL and err: the URL is wrong. */
+/* No I/O yet. `name` shows in the broker's list of connections. NULL and err: the URL is wrong. amqps://
+ * checks the broker's certificate and name against SSL_CERT_FILE, or the system's list. */
 struct broker *broker_create(const char *url, const char *name, struct err *err);
 void broker_destroy(struct broker *b); /* NULL-safe */
 /* Connects, logs in, opens the channel; publisher confirms when asked for. About 5 s at the most. */
@@ -53,7 +54,10 @@ struct broker_message {
     bool redelivered;
 };
 
-/* Sends; with confirms *tag is the number that broker_next() will report. The views are borrowed. */
+/* Sends; with confirms *tag is the number that broker_next() will report (tag may be NULL). The views are
+ * borrowed. Small messages gather and leave when broker_next() is about to wait, at the latest after 200 ms.
+ * TIMEOUT: the broker has read nothing for 5 s (an alarm of which BROKER_BLOCKED was not heeded, or it
+ * hangs). */
 bool broker_publish(struct broker *b, const struct broker_message *m, uint64_t *tag,
                     struct err *err) MUSTCHECK;
 
@@ -78,8 +82,8 @@ struct broker_event {
 /* Waits up to timeout_ms for the next thing; returns earlier when wake_fd (-1: none) is readable. */
 enum broker_happening broker_next(struct broker *b, int timeout_ms, int wake_fd, struct broker_event *out,
                                   struct err *err);
-/* Whether broker_next() would find something without waiting: for those who gather before they wake somebody.
- */
+/* Whether something is there to be looked at without waiting: for those who gather before they wake somebody.
+ * It may be the first part of a message only, so go on with timeout_ms 0. */
 bool broker_has_more(struct broker *b);
 bool broker_ack(struct broker *b, uint64_t delivery_tag, bool multiple, struct err *err) MUSTCHECK;
 bool broker_reject(struct broker *b, uint64_t delivery_tag, bool requeue, struct err *err) MUSTCHECK;

@@ -130,13 +130,15 @@ void config_free(void *settings, const struct config_row *rows, size_t count)
     }
 }
 
-/* A password inside a URL (scheme://user:password@host) is a secret too. */
-static void print_text(const char *text, FILE *out)
+/* A password inside a URL (scheme://user:password@host) is a secret too, unless it is the documented default.
+ */
+static void print_text(const struct config_row *row, const char *text, FILE *out)
 {
     const char *user = strstr(text, "://");
     const char *password = user ? strchr(user + 3, ':') : NULL;
     const char *host = user ? strrchr(user + 3, '@') : NULL;
-    if (password && host && password < host)
+    bool is_default = row->fallback && !strcmp(text, row->fallback);
+    if (password && host && password < host && !is_default)
         fprintf(out, "%.*s:***%s", (int)(password - text), text, host);
     else
         fputs(text, out);
@@ -157,7 +159,7 @@ void config_print(const void *settings, const struct config_row *rows, size_t co
             if ((row->flags & CONFIG_SECRET) && *text)
                 fputs("***", out);
             else
-                print_text(text, out);
+                print_text(row, text, out);
         }
         fputc('\n', out);
     }
@@ -185,8 +187,11 @@ void config_help(const struct config_row *rows, size_t count, FILE *out)
 
 bool config_secret_is_weak(const char *secret)
 {
-    static const char *const known[] = {"secret",   "changeme", "change-me", "example",
-                                        "password", "demo",     "your-"};
+    /* What stands in examples, jwt.io's included. */
+    static const char *const known[] = {"changeme",         "change-me", "change_me",   "changethis",
+                                        "replace-me",       "your-",     "your_",       "example",
+                                        "placeholder",      "not-real",  "supersecret", "keyboard cat",
+                                        "at-least-256-bits"};
     if (strlen(secret) < SECRET_MIN_BYTES)
         return true;
     for (size_t i = 0; i < countof(known); i++)

@@ -1,12 +1,17 @@
 #include "shared/crypto.h"
 #include <openssl/crypto.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { ID_BYTES = 15 }; /* 20 characters of base64url */
+enum {
+    ID_BYTES = 15, /* 20 characters of base64url */
+    RSA_MIN_BITS = 2048
+};
 
 static const char base64url_alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
@@ -122,6 +127,28 @@ bool crypto_unbase64url(struct view text, unsigned char *out, size_t *n)
     }
     /* Bits left over must be 0, or one value would have several texts (RFC 4648, 3.5). */
     return (bits & ((1u << held) - 1)) == 0;
+}
+
+static const char *key_algorithm(EVP_PKEY *key)
+{
+    char curve[32] = "";
+    if (EVP_PKEY_is_a(key, "RSA"))
+        return EVP_PKEY_get_bits(key) >= RSA_MIN_BITS ? "RS256" : NULL;
+    if (EVP_PKEY_is_a(key, "EC") && EVP_PKEY_get_group_name(key, curve, sizeof curve, NULL) == 1)
+        return strcmp(curve, "prime256v1") == 0 ? "ES256" : NULL;
+    return NULL;
+}
+
+const char *crypto_key_algorithm(struct view pem)
+{
+    BIO *bio = BIO_new_mem_buf(pem.p, (int)pem.n);
+    require(bio != NULL);
+    EVP_PKEY *key = PEM_read_bio_PUBKEY(bio, NULL, NULL, NULL);
+    const char *algorithm = key ? key_algorithm(key) : NULL;
+    EVP_PKEY_free(key);
+    BIO_free(bio);
+    ERR_clear_error(); /* what was read is on this thread's list of errors otherwise */
+    return algorithm;
 }
 
 void crypto_random_id(const char *prefix, char *out)

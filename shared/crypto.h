@@ -27,6 +27,10 @@ size_t crypto_base64url(const unsigned char *bytes, size_t n, char *out);
 /* out holds text.n * 3 / 4. Refuses padding, blanks and other alphabets. */
 bool crypto_unbase64url(struct view text, unsigned char *out, size_t *n) MUSTCHECK;
 
+/* The one algorithm of JSON Web Tokens that a PEM public key is good for: "RS256" (RSA, 2048 bits or more) or
+ * "ES256" (curve P-256); NULL: neither, or not a public key. */
+const char *crypto_key_algorithm(struct view pem);
+
 /* An unguessable id: `prefix` and 20 characters of base64url (120 bits); out holds strlen(prefix) + 21. */
 void crypto_random_id(const char *prefix, char *out);
 /* A stable id: `prefix` and 20 characters out of the digest of `name`. */

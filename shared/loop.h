@@ -20,10 +20,15 @@ void loop_destroy(struct loop *loop);
 /* Runs until loop_stop(). */
 void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
+/* One turn without waiting; not from a callback. For teardown and tests. */
+void loop_turn(struct loop *loop);
 /* Monotonic milliseconds, as of the start of this turn of the loop. */
 int64_t loop_now_ms(const struct loop *loop);
 /* The uv_loop_t, for the one other file that must share it (server.c). */
 void *loop_native(struct loop *loop);
+/* The kernel stops reporting fd to this loop until its watcher is started anew. For server.c, whose library
+ * cannot be told to wait for neither input nor output. */
+void loop_silence_fd(struct loop *loop, int fd);
 
 /* SIGINT, SIGTERM, SIGHUP as loop events. A second SIGINT or SIGTERM exits the process at once, with 1. */
 void loop_on_signal(struct loop *loop, int signal_number, void (*callback)(void *), void *ctx);

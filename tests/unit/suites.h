@@ -5,11 +5,10 @@
 
 #include <check.h>
 
-#define SUITES(X) \
-    X(base)       \
-    X(json)       \
-    X(store)      \
-    X(commands)
+#define SUITES(X)                                                                                     \
+    X(base)                                                                                           \
+    X(json) X(crypto) X(token) X(token_keys) X(config) X(backoff) X(worker) X(metrics) X(http_client) \
+        X(store) X(commands)
 
 #define X(name) Suite *suite_##name(void);
 SUITES(X)

@@ -117,12 +117,21 @@ START_TEST(print_masks_secrets)
 {
     char *text = NULL;
     size_t n;
+    setenv("UNIT_URL", "amqp://me:pass:@@host:1/", 1);
     ck_assert(load());
     FILE *out = open_memstream(&text, &n);
     config_print(&settings, rows, countof(rows), out);
     fclose(out);
     ck_assert_str_eq(text, "UNIT_HOST=127.0.0.1\nUNIT_LEVEL=info\nUNIT_SECRET=***\n"
                            "UNIT_URL=amqp://me:***@host:1/\nUNIT_PORT=3010\nUNIT_RECOVERY=on\n");
+    free(text);
+    /* the documented default is no secret */
+    unsetenv("UNIT_URL");
+    ck_assert(load());
+    out = open_memstream(&text, &n);
+    config_print(&settings, rows, countof(rows), out);
+    fclose(out);
+    ck_assert(strstr(text, "UNIT_URL=amqp://me:pass@host:1/\n"));
     free(text);
 }
 END_TEST
@@ -152,6 +161,8 @@ static const struct {
     {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", true},
     {"please-change-me-now-please", true},
     {"YOUR-JWT-SECRET-GOES-HERE-1234", true},
+    {"a-string-secret-at-least-256-bits-long", true},
+    {"test-jwt-secret-7f1c0a5e9b2d4c68a3e1", false},
     {"q8Zr2vKx0TnYp4LwEs7Bd1Gm", false},
     {"5f2b8d0c9a7e4f13b6d2a8c0e1f49375", false},
 };

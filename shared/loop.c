@@ -1,0 +1,210 @@
+#include "shared/loop.h"
+#include "shared/compiler.h"
+#include "shared/mem.h"
+#include <assert.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+#include <uv.h>
+
+enum { SIGNALS = 3 };
+
+struct loop_signal {
+    uv_signal_t uv;
+    struct loop *loop;
+    int number; /* 0: not in use */
+    void (*callback)(void *);
+    void *ctx;
+};
+
+struct loop {
+    uv_loop_t uv;
+    uv_async_t keeper; /* keeps loop_run() waiting while nothing else is to be waited for */
+    struct loop_signal signals[SIGNALS];
+    bool stopped;
+    bool asked_to_end; /* by SIGINT or SIGTERM */
+};
+
+struct loop_timer {
+    uv_timer_t uv;
+    void (*callback)(void *);
+    void *ctx;
+};
+
+struct loop_wake {
+    uv_async_t uv;
+    void (*callback)(void *);
+    void *ctx;
+};
+
+/* Handles are embedded as first members, and libuv may call nobody while it starts one: a failure here means
+ * that the process is out of file descriptors before it has begun. */
+static void must(int result)
+{
+    if (result < 0)
+        abort();
+}
+
+static void on_keeper(uv_async_t *handle)
+{
+    (void)handle;
+}
+
+struct loop *loop_create(void)
+{
+    struct loop *loop = xcalloc(1, sizeof *loop);
+    /* Sockets and pipes whose reader is gone report EPIPE. */
+    signal(SIGPIPE, SIG_IGN);
+    must(uv_loop_init(&loop->uv));
+    must(uv_async_init(&loop->uv, &loop->keeper, on_keeper));
+    return loop;
+}
+
+void loop_destroy(struct loop *loop)
+{
+    if (!loop)
+        return;
+    for (size_t i = 0; i < SIGNALS; i++)
+        if (loop->signals[i].number)
+            uv_close((uv_handle_t *)&loop->signals[i].uv, NULL);
+    uv_close((uv_handle_t *)&loop->keeper, NULL);
+    uv_run(&loop->uv, UV_RUN_DEFAULT);
+    int left = uv_loop_close(&loop->uv);
+    assert(left == 0 && "a timer or wake outlived its loop");
+    (void)left;
+    free(loop);
+}
+
+void loop_run(struct loop *loop)
+{
+    while (!loop->stopped)
+        uv_run(&loop->uv, UV_RUN_DEFAULT);
+    loop->stopped = false;
+}
+
+void loop_stop(struct loop *loop)
+{
+    loop->stopped = true;
+    uv_stop(&loop->uv);
+}
+
+void loop_turn(struct loop *loop)
+{
+    uv_run(&loop->uv, UV_RUN_NOWAIT);
+}
+
+int64_t loop_now_ms(const struct loop *loop)
+{
+    return (int64_t)uv_now(&loop->uv);
+}
+
+void *loop_native(struct loop *loop)
+{
+    return &loop->uv;
+}
+
+void loop_silence_fd(struct loop *loop, int fd)
+{
+    /* libuv takes the same step when a watcher stops, and adds the fd again when one starts. */
+    struct epoll_event ignored = {0};
+    epoll_ctl(uv_backend_fd(&loop->uv), EPOLL_CTL_DEL, fd, &ignored);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct loop_signal *s = container_of(handle, struct loop_signal, uv);
+    if (number == SIGINT || number == SIGTERM) {
+        if (s->loop->asked_to_end)
+            _exit(1);
+        s->loop->asked_to_end = true;
+    }
+    s->callback(s->ctx);
+}
+
+void loop_on_signal(struct loop *loop, int signal_number, void (*callback)(void *), void *ctx)
+{
+    size_t i = 0;
+    while (i < SIGNALS && loop->signals[i].number && loop->signals[i].number != signal_number)
+        i++;
+    assert(i < SIGNALS);
+    struct loop_signal *s = &loop->signals[i];
+    bool is_new = !s->number;
+    s->loop = loop;
+    s->number = signal_number;
+    s->callback = callback;
+    s->ctx = ctx;
+    if (!is_new)
+        return;
+    must(uv_signal_init(&loop->uv, &s->uv));
+    must(uv_signal_start(&s->uv, on_signal, signal_number));
+}
+
+static void free_timer(uv_handle_t *handle)
+{
+    free(container_of(handle, struct loop_timer, uv));
+}
+
+static void on_timer(uv_timer_t *handle)
+{
+    struct loop_timer *timer = container_of(handle, struct loop_timer, uv);
+    timer->callback(timer->ctx);
+}
+
+struct loop_timer *loop_timer_create(struct loop *loop, void (*callback)(void *), void *ctx)
+{
+    struct loop_timer *timer = xcalloc(1, sizeof *timer);
+    must(uv_timer_init(&loop->uv, &timer->uv));
+    timer->callback = callback;
+    timer->ctx = ctx;
+    return timer;
+}
+
+void loop_timer_start(struct loop_timer *timer, int64_t delay_ms, int64_t repeat_ms)
+{
+    uint64_t delay = delay_ms > 0 ? (uint64_t)delay_ms : 0, repeat = repeat_ms > 0 ? (uint64_t)repeat_ms : 0;
+    must(uv_timer_start(&timer->uv, on_timer, delay, repeat));
+}
+
+void loop_timer_stop(struct loop_timer *timer)
+{
+    uv_timer_stop(&timer->uv);
+}
+
+void loop_timer_destroy(struct loop_timer *timer)
+{
+    if (timer)
+        uv_close((uv_handle_t *)&timer->uv, free_timer);
+}
+
+static void free_wake(uv_handle_t *handle)
+{
+    free(container_of(handle, struct loop_wake, uv));
+}
+
+static void on_wake(uv_async_t *handle)
+{
+    struct loop_wake *wake = container_of(handle, struct loop_wake, uv);
+    wake->callback(wake->ctx);
+}
+
+struct loop_wake *loop_wake_create(struct loop *loop, void (*callback)(void *), void *ctx)
+{
+    struct loop_wake *wake = xcalloc(1, sizeof *wake);
+    must(uv_async_init(&loop->uv, &wake->uv, on_wake));
+    wake->callback = callback;
+    wake->ctx = ctx;
+    return wake;
+}
+
+void loop_wake_signal(void *wake)
+{
+    must(uv_async_send(&((struct loop_wake *)wake)->uv));
+}
+
+void loop_wake_destroy(struct loop_wake *wake)
+{
+    if (wake)
+        uv_close((uv_handle_t *)&wake->uv, free_wake);
+}

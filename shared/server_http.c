@@ -1,0 +1,480 @@
+#include "shared/loop.h"
+#include "shared/mem.h"
+#include "shared/server_parts.h"
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+enum {
+    PARK_AFTER_MS = 100,
+    LOOK_AFTER_MS = 500, /* how often parked clients are looked after */
+    SCRATCH_MAX = 1 << 20,
+    STALL_MS = 30000, /* a reply's reader that takes nothing for so long is cut */
+    LINGER_MS = 1000, /* for clients that do not read the refusal, see CONN_LINGERING */
+    CLOSE_MS = 3000,  /* for a WebSocket's close handshake */
+    LINGER_BYTES = 1 << 20,
+    SLOT_BITS = 20 /* of a request's id; the rest is its serial number */
+};
+
+/* Requests by id. */
+
+static uint64_t slot_take(struct server *s, struct exchange *x)
+{
+    if (s->first_free == s->slot_count) {
+        uint32_t count = s->slot_count ? s->slot_count * 2 : 64;
+        s->slots = xrealloc(s->slots, count * sizeof *s->slots);
+        for (uint32_t i = s->slot_count; i < count; i++)
+            s->slots[i] = (struct slot){.next_free = i + 1};
+        s->slot_count = count;
+    }
+    uint32_t at = s->first_free;
+    assert(at < 1u << SLOT_BITS);
+    s->first_free = s->slots[at].next_free;
+    s->slots[at].exchange = x;
+    return ++s->serial << SLOT_BITS | at;
+}
+
+static void slot_give_back(struct server *s, uint64_t id)
+{
+    uint32_t at = (uint32_t)(id & ((1u << SLOT_BITS) - 1));
+    s->slots[at] = (struct slot){.next_free = s->first_free};
+    s->first_free = at;
+}
+
+static struct exchange *slot_find(const struct server *s, uint64_t id)
+{
+    uint64_t at = id & ((1u << SLOT_BITS) - 1);
+    struct exchange *x = at < s->slot_count ? s->slots[at].exchange : NULL;
+    return x && x->request.id == id ? x : NULL;
+}
+
+struct exchange *exchange_create(struct conn *c, enum http_method method, struct view path, struct view query)
+{
+    assert(!c->exchange);
+    struct exchange *x = xcalloc(1, sizeof *x + path.n + query.n + 1);
+    memcpy(x->text, path.p, path.n);
+    if (query.n)
+        memcpy(x->text + path.n, query.p, query.n);
+    x->conn = c;
+    x->request = (struct request){.id = slot_take(c->server, x),
+                                  .method = method,
+                                  .path = {x->text, path.n},
+                                  .query = {x->text + path.n, query.n},
+                                  .body = VIEW(""),
+                                  .address = c->address,
+                                  .head = c};
+    c->exchange = x;
+    return x;
+}
+
+void exchange_destroy(struct exchange *x)
+{
+    if (!x)
+        return;
+    struct server *s = x->conn->server;
+    uint64_t id = x->request.id;
+    bool is_awaited = x->is_shown && !x->is_answered;
+    x->conn->exchange = NULL;
+    slot_give_back(s, id);
+    buf_free(&x->body);
+    buf_free(&x->rest);
+    free(x);
+    if (is_awaited)
+        s->options.handler->on_gone(s->options.ctx, id);
+}
+
+bool request_query(const struct request *r, const char *name, char *out, size_t size)
+{
+    return http_query_param(r->query, name, out, size);
+}
+
+/* States and deadlines. */
+
+static struct list *list_of_state(struct conn *c, enum conn_state state)
+{
+    struct server *s = c->server;
+    switch (state) {
+    case CONN_READING:
+        return &s->reading;
+    case CONN_HELD:
+        return &s->held;
+    case CONN_PARKED:
+        return &s->parked;
+    case CONN_SENDING:
+        return &s->sending;
+    case CONN_LINGERING:
+        return &s->lingering;
+    case CONN_WS_CLOSING:
+        return &s->closing;
+    case CONN_WS:
+        return c->message.data ? &s->reading : NULL;
+    case CONN_IDLE:
+    case CONN_CUT:
+        break;
+    }
+    return NULL;
+}
+
+/* Entering the state that it is in starts its deadline anew. */
+void conn_enter(struct conn *c, enum conn_state state)
+{
+    struct list *list = list_of_state(c, state);
+    list_unlink(&c->node);
+    c->state = state;
+    if (!list)
+        return;
+    c->since = loop_now_ms(c->server->loop);
+    list_append(list, &c->node);
+    server_start_tick(c->server, state == CONN_SENDING ? SERVER_SEND_TICK_MS : SERVER_TICK_MS);
+}
+
+/* Replies. */
+
+static const char *date_now(struct server *s)
+{
+    int64_t now = (int64_t)time(NULL);
+    if (now != s->date_second)
+        http_date(now, s->date);
+    s->date_second = now;
+    return s->date;
+}
+
+static bool is_broken(ssize_t sent)
+{
+    return sent < 0 && errno != EAGAIN && errno != EINTR;
+}
+
+/* Writes head and body in one system call; what the kernel does not take is kept for the tick. */
+static void send_reply(struct exchange *x, struct view head, struct view body)
+{
+    struct iovec parts[] = {{(void *)(uintptr_t)head.p, head.n}, {(void *)(uintptr_t)body.p, body.n}};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = body.n ? 2 : 1};
+    ssize_t sent = sendmsg(x->conn->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (is_broken(sent)) {
+        x->close = true;
+        return;
+    }
+    size_t taken = sent > 0 ? (size_t)sent : 0;
+    if (taken == head.n + body.n)
+        return;
+    buf_init(&x->rest, head.n + body.n);
+    for (size_t i = 0; i < countof(parts); i++) {
+        size_t skip = taken < parts[i].iov_len ? taken : parts[i].iov_len;
+        buf_add(&x->rest, (const char *)parts[i].iov_base + skip, parts[i].iov_len - skip);
+        taken -= skip;
+    }
+}
+
+static void answer(struct exchange *x, const struct reply *reply)
+{
+    struct server *s = x->conn->server;
+    x->is_answered = true;
+    x->close |= reply->close;
+    struct http_reply_context context = {.date = date_now(s),
+                                         .server_name = s->options.server_name,
+                                         .close = x->close,
+                                         .keep_alive = x->says_keep_alive};
+    buf_clear(&s->scratch);
+    http_reply_head(&s->scratch, reply, &context);
+    bool has_body =
+        reply->content_type && x->request.method != HTTP_HEAD && reply->status != 204 && reply->status != 304;
+    send_reply(x, buf_view(&s->scratch), has_body ? reply->body : VIEW(""));
+}
+
+/* What follows a reply; false: the connection has to end. */
+static bool go_on(struct conn *c)
+{
+    struct exchange *x = c->exchange;
+    if (x->rest.len > x->rest_sent) {
+        conn_enter(c, CONN_SENDING);
+        link_no_timeout(c);
+        return true;
+    }
+    bool close = x->close;
+    exchange_destroy(x);
+    conn_enter(c, CONN_IDLE);
+    if (close)
+        return false;
+    if (c->quiet != QUIET_NOT)
+        link_resume(c);
+    c->quiet = QUIET_NOT;
+    return link_next_request(c);
+}
+
+bool server_reply(struct server *s, uint64_t request_id, const struct reply *reply)
+{
+    struct exchange *x = slot_find(s, request_id);
+    if (!x || x->is_answered || x->conn->state == CONN_CUT)
+        return false;
+    struct conn *c = x->conn;
+    answer(x, reply);
+    if (!c->dispatching && !go_on(c))
+        link_cut(c);
+    return true;
+}
+
+bool http_refuse(struct conn *c, int status)
+{
+    static const struct reply_header upgrade[] = {{"Upgrade", "websocket"}, {"Sec-WebSocket-Version", "13"}};
+    struct exchange *x = c->exchange;
+    struct reply reply = {.status = status,
+                          .content_type = "text/plain",
+                          .body = view_of(http_reason(status)),
+                          .headers = upgrade,
+                          .header_count = status == 426 ? countof(upgrade) : 0,
+                          .close = true};
+    answer(x, &reply);
+    if (x->rest.len && !link_queue(c, x->rest.data, x->rest.len))
+        return false;
+    if (!x->promises_body)
+        return false;
+    /* Closing now, with bytes unread, would reset the connection and might take the refusal with it. */
+    if (!x->rest.len)
+        shutdown(c->fd, SHUT_WR);
+    x->expected = 0;
+    conn_enter(c, CONN_LINGERING);
+    return true;
+}
+
+/* Requests. */
+
+static bool dispatch(struct conn *c)
+{
+    struct server *s = c->server;
+    struct exchange *x = c->exchange;
+    x->is_shown = true;
+    c->dispatching = true;
+    s->options.handler->on_request(s->options.ctx, &x->request);
+    c->dispatching = false;
+    if (x->is_answered)
+        return go_on(c);
+    conn_enter(c, CONN_HELD);
+    link_no_timeout(c);
+    return true;
+}
+
+bool http_on_head(struct conn *c, const struct http_head *head)
+{
+    struct exchange *x = c->exchange;
+    bool asks_keep_alive = http_list_has(head->connection, "keep-alive");
+    x->says_keep_alive = asks_keep_alive && !http_is_1_1(head->version);
+    x->close = http_list_has(head->connection, "close") || (!http_is_1_1(head->version) && !asks_keep_alive);
+    x->promises_body = http_head_promises_body(head);
+    uint64_t body_bytes;
+    int status = http_head_check(head, c->server->options.max_body, &body_bytes);
+    if (status)
+        return http_refuse(c, status);
+    if (!body_bytes)
+        return dispatch(c);
+    x->expected = (size_t)body_bytes;
+    buf_init(&x->body, x->expected);
+    conn_enter(c, CONN_READING);
+    return true;
+}
+
+bool http_on_body(struct conn *c, struct view chunk)
+{
+    struct exchange *x = c->exchange;
+    if (c->state == CONN_LINGERING) {
+        x->expected += chunk.n;
+        return x->expected <= LINGER_BYTES;
+    }
+    if (c->state != CONN_READING)
+        return c->state != CONN_CUT;
+    /* A request with a body that came in the same packet as the one before it: libwebsockets (4.1.6 to 4.3.5,
+     * lws_http_action) hands its head out as its body, and then spins for ever if it gets an answer. */
+    if (!x->body.len && chunk.n && http_may_be_request_line(chunk, x->request.method)) {
+        x->promises_body = false;
+        http_refuse(c, 400);
+        return false;
+    }
+    buf_add_view(&x->body, chunk);
+    return true;
+}
+
+bool http_on_body_end(struct conn *c)
+{
+    /* Also called for what is pipelined behind a request with a body that is held. */
+    if (c->state != CONN_READING)
+        return c->state != CONN_LINGERING && c->state != CONN_CUT;
+    c->exchange->request.body = buf_view(&c->exchange->body);
+    return dispatch(c);
+}
+
+/* The tick: deadlines, and what the library cannot do about sockets with a reply outstanding. */
+
+/*
+ * libwebsockets leaves the input of a socket unread while a reply is due. Level-triggered, that would spin
+ * the loop, and would not tell that the client has gone. So its reading is paused; because it then asks for
+ * writability all the time if it has read something ahead, the kernel is made to be silent about the socket
+ * in the next tick; and the tick itself asks for it. Not at once, since short waits are the rule and this
+ * costs system calls.
+ */
+static void quieten(struct conn *c)
+{
+    if (c->quiet == QUIET_NOT) {
+        link_pause(c);
+        c->quiet = QUIET_PAUSED;
+    } else if (c->quiet == QUIET_PAUSED) {
+        loop_silence_fd(c->server->loop, c->fd);
+        c->quiet = QUIET_SILENT;
+    }
+}
+
+static void quieten_parked(struct server *s)
+{
+    for (struct list *node = s->parked.prev; node != &s->parked; node = node->prev) {
+        struct conn *c = container_of(node, struct conn, node);
+        if (c->quiet == QUIET_SILENT)
+            break;
+        quieten(c);
+    }
+}
+
+static void park_long_held(struct server *s, int64_t now)
+{
+    list_foreach(node, &s->held)
+    {
+        struct conn *c = container_of(node, struct conn, node);
+        if (now - c->since < PARK_AFTER_MS)
+            break;
+        quieten(c);
+        link_forget_head(c);
+        conn_enter(c, CONN_PARKED);
+    }
+}
+
+/* Asks the kernel about every conn of the list; the answers are in s->polls, in the order of the list. */
+static size_t poll_list(struct server *s, const struct list *list, short events)
+{
+    size_t count = 0;
+    list_foreach(node, list)
+    {
+        if (count == s->poll_capacity) {
+            s->poll_capacity = count ? count * 2 : 64;
+            s->polls = xrealloc(s->polls, s->poll_capacity * sizeof *s->polls);
+        }
+        const struct conn *c = container_of(node, struct conn, node);
+        s->polls[count++] = (struct pollfd){.fd = c->fd, .events = events};
+    }
+    return count && poll(s->polls, count, 0) > 0 ? count : 0;
+}
+
+/* A client that has gone, or has closed its sending side (which browsers and libraries do not do). */
+static void look_after_parked(struct server *s, int64_t now)
+{
+    if (now - s->looked_at_parked < LOOK_AFTER_MS)
+        return;
+    s->looked_at_parked = now;
+    size_t count = poll_list(s, &s->parked, POLLRDHUP);
+    const struct pollfd *found = s->polls;
+    list_foreach(node, &s->parked)
+    {
+        struct conn *c = container_of(node, struct conn, node);
+        if (count && (found++)->revents)
+            link_cut(c);
+    }
+}
+
+static void send_rest(struct conn *c)
+{
+    struct exchange *x = c->exchange;
+    ssize_t sent =
+        send(c->fd, x->rest.data + x->rest_sent, x->rest.len - x->rest_sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (is_broken(sent)) {
+        link_cut(c);
+        return;
+    }
+    x->rest_sent += sent > 0 ? (size_t)sent : 0;
+    if (!go_on(c))
+        link_cut(c);
+}
+
+static void look_after_sending(struct server *s)
+{
+    list_foreach(node, &s->sending) silence(container_of(node, struct conn, node));
+    size_t count = poll_list(s, &s->sending, POLLOUT);
+    struct list *node = s->sending.next;
+    for (size_t i = 0; i < count; i++) {
+        struct conn *c = container_of(node, struct conn, node);
+        node = node->next; /* before c goes to the end of the list, or elsewhere */
+        if (s->polls[i].revents)
+            send_rest(c);
+    }
+}
+
+/* Calls what has to be done about each conn of the list that is there for longer than `ms`. */
+static void expire(struct list *list, int64_t now, int ms, void (*end)(struct conn *))
+{
+    list_foreach(node, list)
+    {
+        struct conn *c = container_of(node, struct conn, node);
+        if (now - c->since < ms)
+            break;
+        end(c);
+    }
+}
+
+static void end_reading(struct conn *c)
+{
+    if (c->state == CONN_WS) {
+        ws_on_message_timeout(c);
+    } else {
+        c->exchange->promises_body = false;
+        http_refuse(c, 408);
+        link_cut(c);
+    }
+}
+
+static void on_tick(void *ctx)
+{
+    struct server *s = ctx;
+    int64_t now = loop_now_ms(s->loop);
+    expire(&s->reading, now, s->options.body_timeout_ms, end_reading);
+    expire(&s->sending, now, STALL_MS, link_cut);
+    expire(&s->lingering, now, LINGER_MS, link_cut);
+    expire(&s->closing, now, CLOSE_MS, link_cut);
+    quieten_parked(s);
+    park_long_held(s, now);
+    look_after_parked(s, now);
+    look_after_sending(s);
+    struct list *const lists[] = {&s->reading, &s->held, &s->parked, &s->sending, &s->lingering, &s->closing};
+    bool idle = true;
+    for (size_t i = 0; i < countof(lists); i++)
+        idle = idle && list_empty(lists[i]);
+    if (idle)
+        loop_timer_stop(s->tick);
+    if (idle || list_empty(&s->sending))
+        s->tick_ms = 0;
+    if (!idle)
+        server_start_tick(s, SERVER_TICK_MS);
+}
+
+void server_start_tick(struct server *s, int every_ms)
+{
+    if (s->tick_ms && s->tick_ms <= every_ms)
+        return;
+    s->tick_ms = every_ms;
+    loop_timer_start(s->tick, every_ms, every_ms);
+}
+
+void server_init_requests(struct server *s)
+{
+    struct list *const lists[] = {&s->reading, &s->held, &s->parked, &s->sending, &s->lingering, &s->closing};
+    for (size_t i = 0; i < countof(lists); i++)
+        list_init(lists[i]);
+    buf_init(&s->scratch, SCRATCH_MAX);
+    s->tick = loop_timer_create(s->loop, on_tick, s);
+}
+
+void server_finish_requests(struct server *s)
+{
+    loop_timer_destroy(s->tick);
+    buf_free(&s->scratch);
+    free(s->slots);
+    free(s->polls);
+}

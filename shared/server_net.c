@@ -1,0 +1,71 @@
+#include "shared/log.h"
+#include "shared/server_parts.h"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+    MORE_FILES = 64,     /* besides connections */
+    MOST_FILES = 1 << 20 /* libwebsockets keeps tables of that size, and gives up above 10 000 000 */
+};
+
+/* As many files as may be opened, so that connections do not run into a limit that nobody has set on
+ * purpose. Returns how many. */
+static size_t raise_file_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit))
+        return MOST_FILES;
+    limit.rlim_cur = limit.rlim_max < MOST_FILES ? limit.rlim_max : MOST_FILES;
+    if (setrlimit(RLIMIT_NOFILE, &limit))
+        getrlimit(RLIMIT_NOFILE, &limit);
+    return (size_t)limit.rlim_cur;
+}
+
+void net_cap_connections(size_t *max_connections)
+{
+    size_t files = raise_file_limit(), most = files > 2 * MORE_FILES ? files - MORE_FILES : files / 2;
+    if (*max_connections > most) {
+        log_warn("too_few_files", "max_connections=%zu files=%zu allowed=%zu", *max_connections, files, most);
+        *max_connections = most;
+    }
+}
+
+bool net_try_address(const char *host, int port, struct err *err)
+{
+    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
+    bool is_v4 = inet_pton(AF_INET, host, &v4.sin_addr) == 1;
+    if (!is_v4 && inet_pton(AF_INET6, host, &v6.sin6_addr) != 1)
+        return err_set(err, ERR_INVALID, "cannot listen on %s: not an IP address", host);
+    int fd = socket(is_v4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+    bool ok = fd >= 0 && !setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) &&
+              !(is_v4 ? bind(fd, (struct sockaddr *)&v4, sizeof v4)
+                      : bind(fd, (struct sockaddr *)&v6, sizeof v6)) &&
+              !listen(fd, 1);
+    if (!ok)
+        err_set(err, ERR_UNAVAILABLE, "cannot listen on %s port %d: %s", host, port, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return ok;
+}
+
+void net_peer_address(int fd, char out[static INET6_ADDRSTRLEN])
+{
+    struct sockaddr_storage peer;
+    socklen_t length = sizeof peer;
+    if (getpeername(fd, (struct sockaddr *)&peer, &length))
+        return;
+    if (peer.ss_family == AF_INET) {
+        inet_ntop(AF_INET, &((struct sockaddr_in *)&peer)->sin_addr, out, INET6_ADDRSTRLEN);
+        return;
+    }
+    const struct in6_addr *v6 = &((struct sockaddr_in6 *)&peer)->sin6_addr;
+    if (IN6_IS_ADDR_V4MAPPED(v6))
+        inet_ntop(AF_INET, v6->s6_addr + 12, out, INET6_ADDRSTRLEN);
+    else
+        inet_ntop(AF_INET6, v6, out, INET6_ADDRSTRLEN);
+}

@@ -1,0 +1,178 @@
+/*
+ * What the parts of server.h share; nobody else includes this. server.c holds the library: its
+ * callbacks, its sockets, its way of reading heads. server_http.c holds requests from their head to the last
+ * byte of their reply, server_ws.c WebSockets from the 101 to their end, server_net.c system calls.
+ *
+ * The library reads and parses; replies and frames are written to the socket past it, because its own way of
+ * writing copies, splits and waits. It takes over again with the rest of a frame that the kernel took only a
+ * part of (link_queue), so that its pongs never land inside.
+ *
+ * Thread: the loop's. Owner: the server owns conns; a conn is freed when the library has let go of its
+ * socket, which is at the earliest after the callback in which it ended.
+ */
+#ifndef SHARED_SERVER_PARTS_H
+#define SHARED_SERVER_PARTS_H
+
+#include "shared/buf.h"
+#include "shared/http_text.h"
+#include "shared/list.h"
+#include "shared/server.h"
+#include <netinet/in.h>
+
+enum {
+    SERVER_HEAD_MAX = 16384, /* bytes of request line and headers */
+    SERVER_TICK_MS = 100,    /* how late a deadline may be noticed */
+    SERVER_SEND_TICK_MS = 20 /* as above, while a reply waits for room in its socket */
+};
+
+enum conn_state {
+    CONN_IDLE,       /* between requests */
+    CONN_READING,    /* a body is on its way; deadline */
+    CONN_HELD,       /* the handler has the request */
+    CONN_PARKED,     /* ... for longer: the kernel does not report the socket, the tick looks after it */
+    CONN_SENDING,    /* the kernel took only a part of the reply; the tick goes on with it; deadline */
+    CONN_LINGERING,  /* refused: what still comes in is dropped, so that the refusal arrives; deadline */
+    CONN_WS,         /* open; in a list and under a deadline while a message is incomplete */
+    CONN_WS_CLOSING, /* a close frame was sent or answered; deadline */
+    CONN_CUT         /* ended; the library is told, or knows */
+};
+
+/* How much of a socket is kept from the library and the loop while a reply is due. */
+enum quiet { QUIET_NOT, QUIET_PAUSED, QUIET_SILENT };
+
+struct ws {
+    void *user;
+};
+
+struct conn {
+    struct list node; /* in the server's list of that state */
+    int64_t since;    /* when it got there, or made progress there */
+    struct server *server;
+    struct lws *wsi;
+    int fd;
+    enum conn_state state;
+    enum quiet quiet;
+    bool dispatching;  /* the handler is being called for it: server_reply() leaves the rest to the caller */
+    bool is_upgrading; /* accepted by the handler, 101 not sent yet */
+    bool is_open;      /* on_ws_open was called */
+    bool is_ended;     /* all was said about it */
+    bool wants_writable;
+    bool is_text;              /* the incomplete message */
+    struct exchange *exchange; /* NULL: none */
+    struct ws ws;
+    struct buf message; /* an incomplete WebSocket message */
+    const char *subprotocol;
+    char address[INET6_ADDRSTRLEN];
+};
+
+/* A request and its reply. */
+struct exchange {
+    struct conn *conn;
+    struct request request;
+    struct buf body;
+    struct buf rest; /* of the reply, what the kernel did not take at once */
+    size_t rest_sent;
+    size_t expected; /* bytes of body; while lingering, bytes dropped */
+    bool is_shown;   /* the handler knows it */
+    bool is_answered;
+    bool close, says_keep_alive; /* Connection: of the reply */
+    bool promises_body;
+    char text[]; /* path and query */
+};
+
+struct slot {
+    struct exchange *exchange;
+    uint32_t next_free;
+};
+
+struct server {
+    struct loop *loop;
+    struct server_options options; /* host and server_name are copies */
+    struct lws_context *context;
+    struct lws_vhost *vhost;
+    int port;
+    size_t sockets; /* not yet closed */
+    size_t live;    /* not yet ended */
+    bool is_stopped;
+    bool is_kicked;        /* link_cut() has asked the library to look at its timers */
+    int spare_fd;          /* stands in for a socket that was taken from the library */
+    struct conn *adopting; /* the conn whose socket is being handed over to a new one */
+    struct loop_timer *tick;
+    int tick_ms; /* 0: the timer stands still */
+    int64_t looked_at_parked;
+    struct list reading, held, parked, sending, lingering, closing; /* each in order of `since` */
+    struct slot *slots;
+    uint32_t slot_count, first_free;
+    uint64_t serial;
+    struct buf scratch; /* a head: used and left within one call */
+    char header_value[SERVER_HEAD_MAX];
+    char date[HTTP_DATE_SIZE];
+    int64_t date_second;
+    struct pollfd *polls;
+    size_t poll_capacity;
+};
+
+static inline struct conn *conn_of(const struct ws *ws)
+{
+    return container_of(ws, struct conn, ws);
+}
+
+/* server.c: what only the library can do. */
+
+/* Whether the library still has bytes to send. */
+bool link_buffered(const struct conn *c);
+/* Gives bytes to the library, to be sent after what it has. */
+bool link_queue(struct conn *c, const void *bytes, size_t n) MUSTCHECK;
+void link_want_writable(struct conn *c);
+/* No deadline of the library's. */
+void link_no_timeout(struct conn *c);
+/* Stops reading and starts it again, and the loop's reports with it. */
+void link_pause(struct conn *c);
+void link_resume(struct conn *c);
+/* Forgets the headers of the request, which are 16 KB. */
+void link_forget_head(struct conn *c);
+/* Goes on with the next request; false: the connection has to end. */
+bool link_next_request(struct conn *c) MUSTCHECK;
+/* Ends the connection in the next turn of the loop. */
+void link_cut(struct conn *c);
+
+/* server_net.c: what is asked of the system. */
+
+/* Raises the limit of open files to what is allowed, and lowers *max_connections to what fits in there. */
+void net_cap_connections(size_t *max_connections);
+/* Whether the address can be listened on, and if not, why: the library does not tell. */
+bool net_try_address(const char *host, int port, struct err *err) MUSTCHECK;
+/* In text form; "" when the peer has gone. */
+void net_peer_address(int fd, char out[static INET6_ADDRSTRLEN]);
+
+/* server_http.c */
+
+/* The exchange that begins; the conn owns it. */
+struct exchange *exchange_create(struct conn *c, enum http_method method, struct view path,
+                                 struct view query);
+void exchange_destroy(struct exchange *x); /* NULL-safe; on_gone when the handler waits for it */
+
+/* Each returns whether the connection goes on. */
+bool http_on_head(struct conn *c, const struct http_head *head);
+bool http_on_body(struct conn *c, struct view chunk);
+bool http_on_body_end(struct conn *c);
+/* Answers in the handler's place and lets the connection end. */
+bool http_refuse(struct conn *c, int status);
+
+void conn_enter(struct conn *c, enum conn_state state);
+void server_start_tick(struct server *s, int every_ms);
+void server_init_requests(struct server *s);
+void server_finish_requests(struct server *s);
+
+/* server_ws.c */
+
+void ws_on_open(struct conn *c);
+/* A piece of a message; `to_come` bytes of its frame follow. */
+void ws_on_piece(struct conn *c, struct view piece, bool is_first, bool is_last, bool is_text,
+                 size_t to_come);
+void ws_on_writable(struct conn *c);
+/* The peer said it closes; false: so did we, done. */
+bool ws_on_peer_close(struct conn *c);
+void ws_on_message_timeout(struct conn *c);
+
+#endif
