@@ -73,8 +73,9 @@ static void run_option(const struct cli *cli, int chosen)
         printf("%s %s\n", cli->name, VERSION);
         break;
     case OPTION_PRINT:
-        check_config(cli);
         config_print(cli->settings, cli->rows, cli->row_count, stdout);
+        fflush(stdout);
+        check_config(cli);
         break;
     case OPTION_CHECK:
         check_config(cli);

@@ -99,16 +99,8 @@ static bool read_rooms(struct view body, struct event *out)
     return event_rooms_valid(out->rooms);
 }
 
-bool event_decode(struct view text, struct event *out, struct err *err)
+static bool read_names(struct view body, struct event *out, struct err *err)
 {
-    struct view body;
-    *out = (struct event){0};
-    if (text.n > EVENT_BODY_MAX)
-        return err_set(err, ERR_TOO_LARGE, "an event body of %zu bytes", text.n);
-    if (!json_check(text, JSON_STRICT, &body, err))
-        return false;
-    if (json_type(body) != JSON_OBJECT)
-        return err_set(err, ERR_INVALID, "an event is a JSON object");
     if (!json_copy_string(json_get(body, "tenantId"), out->tenant_id, sizeof out->tenant_id) ||
         !tenant_id_valid(view_of(out->tenant_id)))
         return err_set(err, ERR_INVALID, "tenantId is missing or breaks its rule");
@@ -120,12 +112,32 @@ bool event_decode(struct view text, struct event *out, struct err *err)
         !read_optional(body, "key", out->key, sizeof out->key) ||
         !read_optional(body, "except", out->except, sizeof out->except))
         return err_set(err, ERR_INVALID, "id, epoch, key and except are strings within their sizes");
+    return true;
+}
+
+static bool read_place(struct view body, struct event *out, struct err *err)
+{
     if (!read_unsigned(body, "seq", &out->seq) || !read_unsigned(body, "rev", &out->rev))
         return err_set(err, ERR_INVALID, "seq and rev are non-negative integers");
     if (!read_class(body, out) || (out->class == EVENT_LATEST && !*out->key) || (out->seq && !*out->epoch))
         return err_set(err, ERR_INVALID, "class is unknown, or key or epoch is missing for it");
     if (!read_rooms(body, out))
         return err_set(err, ERR_INVALID, "rooms is no array of 1 to %d room names", EVENT_ROOMS_MAX);
+    return true;
+}
+
+bool event_decode(struct view text, struct event *out, struct err *err)
+{
+    struct view body;
+    *out = (struct event){0};
+    if (text.n > EVENT_BODY_MAX)
+        return err_set(err, ERR_TOO_LARGE, "an event body of %zu bytes", text.n);
+    if (!json_check(text, JSON_STRICT, &body, err))
+        return false;
+    if (json_type(body) != JSON_OBJECT)
+        return err_set(err, ERR_INVALID, "an event is a JSON object");
+    if (!read_names(body, out, err) || !read_place(body, out, err))
+        return false;
     out->data = json_get(body, "data");
     if (!out->data.n)
         out->data = VIEW("null");

@@ -140,52 +140,69 @@ static bool scan_key(struct scanner *s)
     return true;
 }
 
+/* Where the scan stands: which containers are open, and whether a value must come next. */
+struct nesting {
+    char open[JSON_MAX_DEPTH];
+    size_t depth;
+    bool value_due;
+};
+
+/* '{' and '[' stand two before their closing brackets in ASCII. */
+static char closing(char bracket)
+{
+    return (char)(bracket + 2);
+}
+
+static bool scan_opening(struct scanner *s, struct nesting *n)
+{
+    char c = *s->p;
+    if (n->depth == JSON_MAX_DEPTH)
+        return fail(s, "nested too deep");
+    n->open[n->depth++] = c;
+    s->p++;
+    skip_blanks(s);
+    n->value_due = s->p == s->end || *s->p != closing(c);
+    return !n->value_due || c == '[' || scan_key(s);
+}
+
+static bool scan_due_value(struct scanner *s, struct nesting *n)
+{
+    char c = s->p < s->end ? *s->p : 0;
+    if (c == '{' || c == '[')
+        return scan_opening(s, n);
+    n->value_due = false;
+    if (c == '"')
+        return scan_string(s);
+    return c == '-' || is_digit(c) ? scan_number(s) : scan_literal(s);
+}
+
+/* What may stand behind a value in a container: its end, or a comma and the next. */
+static bool scan_behind_value(struct scanner *s, struct nesting *n)
+{
+    char container = n->open[n->depth - 1];
+    if (s->p == s->end)
+        return fail(s, "unexpected end");
+    char c = *s->p;
+    if (c != ',' && c != closing(container))
+        return fail(s, "',' or a closing bracket was expected");
+    s->p++;
+    n->value_due = c == ',';
+    if (!n->value_due)
+        n->depth--;
+    return !n->value_due || container == '[' || scan_key(s);
+}
+
 /* One value and, for containers, all that is in it; iterative, so that depth costs no stack. */
 static bool scan_value(struct scanner *s)
 {
-    char open[JSON_MAX_DEPTH];
-    size_t depth = 0;
-    for (bool value_due = true;;) {
+    struct nesting n = {.value_due = true};
+    for (bool ok = true; ok;) {
         skip_blanks(s);
-        if (value_due) {
-            char c = s->p < s->end ? *s->p : 0;
-            if (c == '{' || c == '[') {
-                if (depth == JSON_MAX_DEPTH)
-                    return fail(s, "nested too deep");
-                open[depth++] = c;
-                s->p++;
-                skip_blanks(s);
-                if (s->p < s->end && *s->p == c + 2) { /* ']' and '}' follow two behind in ASCII */
-                    value_due = false;
-                    continue;
-                }
-                if (c == '{' && !scan_key(s))
-                    return false;
-                continue;
-            }
-            bool ok = c == '"' ? scan_string(s) : c == '-' || is_digit(c) ? scan_number(s) : scan_literal(s);
-            if (!ok)
-                return false;
-            value_due = false;
-            continue;
-        }
-        if (!depth)
+        if (!n.value_due && !n.depth)
             return true;
-        if (s->p == s->end)
-            return fail(s, "unexpected end");
-        char c = *s->p;
-        if (c == open[depth - 1] + 2) {
-            s->p++;
-            depth--;
-        } else if (c == ',') {
-            s->p++;
-            if (open[depth - 1] == '{' && !scan_key(s))
-                return false;
-            value_due = true;
-        } else {
-            return fail(s, "',' or a closing bracket was expected");
-        }
+        ok = n.value_due ? scan_due_value(s, &n) : scan_behind_value(s, &n);
     }
+    return false;
 }
 
 bool json_check(struct view text, enum json_leniency leniency, struct view *value, struct err *err)
@@ -256,29 +273,36 @@ static size_t string_length(const char *p, const char *end)
     return (size_t)(end - p);
 }
 
+static size_t container_length(struct view v)
+{
+    const char *end = v.p + v.n, *at = v.p;
+    size_t depth = 0;
+    while (at < end) {
+        char c = *at;
+        if (c == '"') {
+            at += string_length(at, end);
+            continue;
+        }
+        at++;
+        if (c == '{' || c == '[')
+            depth++;
+        else if ((c == '}' || c == ']') && --depth == 0)
+            return (size_t)(at - v.p);
+    }
+    return v.n;
+}
+
+/* Length of the value at the start of v. */
 static size_t value_length(struct view v)
 {
     const char *end = v.p + v.n, *at = v.p;
     if (*at == '"')
         return string_length(at, end);
-    if (*at != '{' && *at != '[') {
-        while (at < end && !is_blank(*at) && *at != ',' && *at != ']' && *at != '}')
-            at++;
-        return (size_t)(at - v.p);
-    }
-    size_t depth = 0;
-    while (at < end) {
-        if (*at == '"') {
-            at += string_length(at, end);
-            continue;
-        }
-        if (*at == '{' || *at == '[')
-            depth++;
-        else if ((*at == '}' || *at == ']') && --depth == 0)
-            return (size_t)(at - v.p) + 1;
+    if (*at == '{' || *at == '[')
+        return container_length(v);
+    while (at < end && !is_blank(*at) && *at != ',' && *at != ']' && *at != '}')
         at++;
-    }
-    return v.n;
+    return (size_t)(at - v.p);
 }
 
 struct json_iter json_iter(struct view value)

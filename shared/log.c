@@ -36,7 +36,7 @@ static void put_line(const char *text)
         if (*p >= 0x20 && *p != 0x7f)
             line[n++] = (char)*p;
         else
-            n += (size_t)sprintf(line + n, "\\x%02x", *p);
+            n += (size_t)snprintf(line + n, sizeof line - n, "\\x%02x", *p);
     }
     line[n++] = '\n';
     ssize_t written = write(STDERR_FILENO, line, n);

@@ -396,7 +396,7 @@ static void send_rest(struct conn *c)
 
 static void look_after_sending(struct server *s)
 {
-    list_foreach(node, &s->sending) silence(container_of(node, struct conn, node));
+    list_foreach(node, &s->sending) quieten(container_of(node, struct conn, node));
     size_t count = poll_list(s, &s->sending, POLLOUT);
     struct list *node = s->sending.next;
     for (size_t i = 0; i < count; i++) {

@@ -1,0 +1,49 @@
+/*
+ * Immutable bytes that many sockets share: one whole WebSocket frame (RFC 6455, 5.2), header included.
+ *
+ * Reference-counted: whoever keeps a frame holds a reference. An event is framed once per form, when the
+ * first socket needs it. What polling will send later is the payload without the header. Thread: the loop's.
+ */
+#ifndef PORTAL_GATEWAY_CORE_FRAME_H
+#define PORTAL_GATEWAY_CORE_FRAME_H
+
+#include "shared/compiler.h"
+#include "shared/event.h"
+#include "shared/server.h"
+#include "shared/view.h"
+#include <stddef.h>
+
+/* How an event looks on the wire. */
+enum frame_form {
+    FRAME_SIO,      /* 42["<type>",<data>,"<offset>"] */
+    FRAME_SIO_BARE, /* 42["<type>",<data>]: recovery is off */
+    FRAME_WS,       /* {"type":"event","event":..,"data":..,"offset":..,"room"?:..} */
+    FRAME_FORMS
+};
+
+/* Where a tenant's stream stands: the last event in order. Epoch "": no history yet. */
+struct position {
+    char epoch[EPOCH_MAX + 1];
+    uint64_t seq;
+};
+
+struct frame {
+    unsigned refs;
+    unsigned char header; /* bytes before the payload */
+    size_t len;           /* header and payload */
+    unsigned char bytes[];
+};
+
+/* All return one reference. */
+struct frame *frame_create(enum ws_opcode opcode, struct view payload);
+/* `room` (a JSON string) is shown by FRAME_WS only; empty: the whole tenant. */
+struct frame *frame_of_event(enum frame_form form, const char *type, struct view data,
+                             const struct position *at, struct view room);
+/* "Reload: there is no way from where you were to where the stream is now." */
+struct frame *frame_of_resync(enum frame_form form, const char *reason, const struct position *at);
+
+struct frame *frame_ref(struct frame *f);
+void frame_unref(struct frame *f); /* NULL-safe */
+struct view frame_payload(const struct frame *f);
+
+#endif

@@ -1,0 +1,84 @@
+/*
+ * The middle of the gateway: which tenants are present, what is asked of the feed for them, and in which turn
+ * their sockets are written to.
+ *
+ * A tenant is bound with its first session; the binding is confirmed, then the head is asked for, then its
+ * stream delivers. Every new binding (also after a reconnect of the feed) and every few seconds the heads are
+ * asked again. While the broker or the state-manager is away, live sessions keep what they have and new ones
+ * are held until their connect timeout. Events of one drain are appended first, then each socket concerned is
+ * pumped once, tenants in turn. Thread: the loop's.
+ */
+#ifndef PORTAL_GATEWAY_CORE_HUB_H
+#define PORTAL_GATEWAY_CORE_HUB_H
+
+#include "portal-gateway/core/letters.h"
+#include "portal-gateway/core/policy.h"
+#include "portal-gateway/core/session.h"
+#include "shared/list.h"
+#include "shared/loop.h"
+#include "shared/map.h"
+#include "shared/metrics.h"
+#include "shared/token.h"
+
+/* What the hub needs from outside; answers come as letters. */
+struct upstream {
+    void *ctx;
+    void (*bind)(void *ctx, const char *tenant_id);
+    void (*unbind)(void *ctx, const char *tenant_id);
+    void (*bind_all)(void *ctx);
+    /* Takes the heads. */
+    void (*ask_heads)(void *ctx, struct heads *heads);
+    void (*ask_replay)(void *ctx, const char *tenant_id, const struct position *after);
+};
+
+/* Counted per pump, added to the meters per turn. */
+struct tally {
+    uint64_t deliveries, frames, writes, skipped;
+};
+
+struct hub {
+    struct loop *loop;
+    const struct policy *policy;
+    const struct token_rules *rules;
+    struct mailbox *inbox; /* letters of kind struct news */
+    struct upstream upstream;
+    struct map tenants;   /* id -> struct tenant */
+    struct list sessions; /* all, by in_hub */
+    size_t session_count;
+    struct list dirty; /* tenants with sessions to pump */
+    struct tally tally;
+    bool gathering, all_bound;
+    bool ask_soon; /* a tenant wants its head, not only as a retry */
+    bool watching_holes;
+    bool feed_up, rpc_up, heads_once, heads_fresh; /* fresh: the last request was answered */
+    int64_t heads_at_ms;                           /* of the next request for all heads */
+    struct loop_timer *gather_timer, *upkeep_timer, *hole_timer;
+    struct loop_wake *wake; /* letters have come, or a flush goes on */
+};
+
+struct hub *hub_create(struct loop *loop, const struct policy *policy, const struct token_rules *rules);
+/* Every session must be gone. NULL-safe. */
+void hub_destroy(struct hub *h);
+/* Once, before the first session. */
+void hub_connect(struct hub *h, const struct upstream *upstream);
+/* Where the feed's threads put their letters. */
+struct mailbox *hub_inbox(struct hub *h);
+
+/* Sees to it that the tenant's hole, if it has one, is asked for in time. */
+void hub_watch_hole(struct hub *h, struct tenant *t);
+
+/* For session.c. */
+void hub_add(struct hub *h, struct session *s);
+void hub_remove(struct hub *h, struct session *s);
+void hub_admit(struct hub *h, struct session *s);
+void hub_count_close(struct hub *h, enum close_reason reason);
+
+size_t hub_session_count(const struct hub *h);
+/* Whether it serves: consuming, and the state-manager has answered once. */
+bool hub_is_ready(const struct hub *h);
+/* Closes up to max sessions. */
+void hub_drain(struct hub *h, size_t max);
+
+extern struct metric close_meters[CLOSE_REASON_COUNT];
+
+#endif

@@ -1,0 +1,35 @@
+/*
+ * The newest value per (type, key) of a tenant's `latest` events, for sockets that come later. Bounded: keys
+ * over the maximum are delivered, but not kept. Thread: the loop's.
+ */
+#ifndef PORTAL_GATEWAY_CORE_LATEST_H
+#define PORTAL_GATEWAY_CORE_LATEST_H
+
+#include "portal-gateway/core/record.h"
+#include "shared/map.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { LATEST_KEYS_MAX = 256 };
+
+struct latest_value {
+    struct record *record;
+    uint64_t place; /* of its entry in the ring */
+};
+
+struct latest {
+    struct map values;
+};
+
+void latest_init(struct latest *l);
+void latest_finish(struct latest *l);
+void latest_clear(struct latest *l);
+/* The value that the record would replace, or NULL. */
+struct latest_value *latest_find(const struct latest *l, const struct record *r);
+/* Keeps a copy of the record as the newest, whose entry stands at place. */
+void latest_keep(struct latest *l, const struct record *r, uint64_t place);
+/* Walks, as map_next(). */
+bool latest_next(const struct latest *l, size_t *at, const struct record **out);
+
+#endif

@@ -1,0 +1,54 @@
+/*
+ * What the feed's threads tell the loop: one kind of letter, tagged. Everything in it belongs to the letter.
+ */
+#ifndef PORTAL_GATEWAY_CORE_LETTERS_H
+#define PORTAL_GATEWAY_CORE_LETTERS_H
+
+#include "portal-gateway/core/stream.h"
+#include "shared/mailbox.h"
+
+enum news_kind {
+    NEWS_EVENTS,  /* records, all of one tenant */
+    NEWS_FEED_UP, /* consuming; what was asked to be bound is bound */
+    NEWS_FEED_DOWN,
+    NEWS_BOUND,         /* tenant */
+    NEWS_HEADS,         /* heads: what was asked, with answers */
+    NEWS_HEADS_FAILED,  /* heads: what was asked */
+    NEWS_REPLAY,        /* tenant, replay */
+    NEWS_REPLAY_FAILED, /* tenant */
+    NEWS_RPC_UP,        /* requests can be sent */
+    NEWS_RPC_DOWN
+};
+
+/* One tenant of a batched request for heads. */
+struct head {
+    char tenant_id[TENANT_ID_MAX + 1];
+    struct position asked; /* the stream's position when the question left */
+    struct position head;  /* the answer */
+    bool answered;
+    struct record *latest; /* chain; the newest values, when they were asked for */
+};
+
+struct heads {
+    size_t count;
+    bool latest;
+    struct head items[];
+};
+
+struct news {
+    struct letter letter;
+    enum news_kind kind;
+    char tenant_id[TENANT_ID_MAX + 1];
+    struct record *records;
+    struct heads *heads;
+    struct replay replay;
+};
+
+/* The tenant may be NULL. */
+struct news *news_create(enum news_kind kind, const char *tenant_id);
+void news_destroy(struct news *n);
+void news_discard(struct letter *letter);
+struct heads *heads_create(size_t capacity);
+void heads_destroy(struct heads *heads);
+
+#endif

@@ -1,0 +1,204 @@
+#include "portal-gateway/core/news.h"
+#include "portal-gateway/core/hub.h"
+#include "portal-gateway/core/meters.h"
+#include "portal-gateway/core/tenant.h"
+#include "shared/log.h"
+
+static struct tenant *find(struct hub *h, const char *tenant_id)
+{
+    return map_get(&h->tenants, view_of(tenant_id));
+}
+
+/* Before the ring would push out what sockets have not been pumped yet, they are. */
+static void keep_ring_ahead(struct tenant *t)
+{
+    const struct ring *ring = &t->stream.ring;
+    if (list_empty(&t->dirty))
+        return;
+    const struct session *oldest = container_of(t->dirty.next, struct session, queued);
+    if (ring->head - oldest->cursor > ring->max_events / 4 ||
+        (oldest->cursor >= ring->first && ring_bytes_from(ring, oldest->cursor) > ring->max_bytes / 4))
+        tenant_flush(t, SIZE_MAX);
+}
+
+static void settle(struct hub *h, struct tenant *t)
+{
+    tenant_mark(t);
+    keep_ring_ahead(t);
+    hub_watch_hole(h, t);
+}
+
+static void count(enum stream_verdict verdict)
+{
+    switch (verdict) {
+    case STREAM_APPENDED:
+    case STREAM_STRANGE:
+        break;
+    case STREAM_EARLY:
+        meter_add(EARLY, 1);
+        break;
+    case STREAM_REPEAT:
+        meter_add(REPEATS, 1);
+        break;
+    }
+}
+
+static void want_head(struct tenant *t)
+{
+    t->head_wanted = t->latest_wanted = true;
+    t->hub->ask_soon = true;
+}
+
+static void offer_chain(struct hub *h, struct tenant *t, struct record *r)
+{
+    for (struct record *next; r; r = next) {
+        next = r->next;
+        r->next = NULL;
+        enum stream_verdict verdict = stream_offer(&t->stream, r, loop_now_ms(h->loop));
+        count(verdict);
+        if (verdict == STREAM_STRANGE)
+            want_head(t);
+    }
+}
+
+static void on_events(struct hub *h, struct news *n)
+{
+    struct tenant *t = find(h, n->tenant_id);
+    if (!t)
+        return; /* gone since, or bound by `tenant.#` only */
+    offer_chain(h, t, n->records);
+    n->records = NULL;
+    settle(h, t);
+}
+
+static void on_feed_up(struct hub *h, struct news *n)
+{
+    (void)n;
+    h->feed_up = true;
+    meter_set(FEED_UP, 1);
+    meter_add(FEED_STARTS, 1);
+}
+
+static void on_feed_down(struct hub *h, struct news *n)
+{
+    (void)n;
+    h->feed_up = false;
+    meter_set(FEED_UP, 0);
+}
+
+static void on_bound(struct hub *h, struct news *n)
+{
+    struct tenant *t = find(h, n->tenant_id);
+    if (!t)
+        return;
+    t->bound = true;
+    want_head(t);
+}
+
+static void on_rpc_up(struct hub *h, struct news *n)
+{
+    (void)n;
+    h->rpc_up = true;
+    h->heads_at_ms = 0;
+    meter_set(RPC_UP, 1);
+}
+
+static void on_rpc_down(struct hub *h, struct news *n)
+{
+    (void)n;
+    h->rpc_up = h->heads_fresh = false;
+    meter_set(RPC_UP, 0);
+}
+
+static void take_head(struct hub *h, struct tenant *t, struct head *item)
+{
+    switch (stream_on_head(&t->stream, &item->head, &item->asked, loop_now_ms(h->loop))) {
+    case STREAM_SAME:
+        break;
+    case STREAM_PLACED:
+        tenant_mark(t); /* nobody is live yet: these count as heard */
+        break;
+    case STREAM_RESET:
+        meter_add(RESETS, 1);
+        log_warn("stream_reset", "tenant=%s epoch=%s head=%llu", t->id, item->head.epoch,
+                 (unsigned long long)item->head.seq);
+        want_head(t);
+        break;
+    }
+    offer_chain(h, t, item->latest);
+    item->latest = NULL;
+    settle(h, t);
+    tenant_open(t);
+}
+
+static void on_heads(struct hub *h, struct news *n)
+{
+    if (!h->heads_fresh)
+        log_info("state_manager_answers", "tenants=%zu", n->heads->count);
+    h->heads_once = h->heads_fresh = true;
+    for (size_t i = 0; i < n->heads->count; i++) {
+        struct head *item = &n->heads->items[i];
+        struct tenant *t = find(h, item->tenant_id);
+        if (!t)
+            continue;
+        t->head_asked = false;
+        if (item->answered)
+            take_head(h, t, item);
+    }
+}
+
+static void on_heads_failed(struct hub *h, struct news *n)
+{
+    if (h->heads_fresh)
+        log_warn("state_manager_silent", "tenants=%zu", n->heads->count);
+    h->heads_fresh = false;
+    meter_add(RPC_FAILED, 1);
+    for (size_t i = 0; i < n->heads->count; i++) {
+        struct tenant *t = find(h, n->heads->items[i].tenant_id);
+        if (!t)
+            continue;
+        t->head_asked = false;
+        t->head_wanted = true; /* upkeep asks again */
+        t->latest_wanted |= n->heads->latest;
+    }
+}
+
+static void on_replay(struct hub *h, struct news *n)
+{
+    struct tenant *t = find(h, n->tenant_id);
+    if (!t)
+        return;
+    uint64_t before = t->stream.at.seq, resets = t->stream.ring.head;
+    enum stream_verdict verdict = stream_on_replay(&t->stream, &n->replay, loop_now_ms(h->loop));
+    n->replay.records = NULL;
+    if (verdict == STREAM_APPENDED) {
+        meter_add(REPLAYED, t->stream.at.seq - before);
+        log_info("replayed", "tenant=%s from=%llu to=%llu entries=%llu", t->id, (unsigned long long)before,
+                 (unsigned long long)t->stream.at.seq, (unsigned long long)(t->stream.ring.head - resets));
+    }
+    if (verdict == STREAM_STRANGE || (verdict == STREAM_APPENDED && !t->stream.ask_at_ms))
+        want_head(t); /* what else was lost with it */
+    settle(h, t);
+}
+
+static void on_replay_failed(struct hub *h, struct news *n)
+{
+    struct tenant *t = find(h, n->tenant_id);
+    meter_add(RPC_FAILED, 1);
+    if (t)
+        stream_on_replay_failed(&t->stream, loop_now_ms(h->loop));
+}
+
+static void (*const handlers[])(struct hub *, struct news *) = {
+    [NEWS_EVENTS] = on_events,       [NEWS_FEED_UP] = on_feed_up,
+    [NEWS_FEED_DOWN] = on_feed_down, [NEWS_BOUND] = on_bound,
+    [NEWS_HEADS] = on_heads,         [NEWS_HEADS_FAILED] = on_heads_failed,
+    [NEWS_REPLAY] = on_replay,       [NEWS_REPLAY_FAILED] = on_replay_failed,
+    [NEWS_RPC_UP] = on_rpc_up,       [NEWS_RPC_DOWN] = on_rpc_down,
+};
+
+void news_take(struct hub *h, struct news *n)
+{
+    handlers[n->kind](h, n);
+    news_destroy(n);
+}

@@ -1,0 +1,29 @@
+/*
+ * The numbers that rule sessions and streams, as settings.c read them. Filled once at boot, read-only
+ * afterwards.
+ */
+#ifndef PORTAL_GATEWAY_CORE_POLICY_H
+#define PORTAL_GATEWAY_CORE_POLICY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct policy {
+    int64_t ping_interval_ms, ping_timeout_ms;
+    int64_t connect_timeout_ms;     /* from the open transport to a live session */
+    int64_t token_warning_ms;       /* token_expiring comes that long before */
+    int64_t linger_ms;              /* a tenant stays bound that long after its last session */
+    int64_t heads_interval_ms;      /* how often a lost last event is looked for */
+    int64_t gather_ms;              /* how long a flush to many sockets waits for more events; 0: not */
+    size_t max_payload;             /* bytes of one message of a client */
+    size_t connections_per_user;    /* 0: unlimited */
+    size_t ring_events, ring_bytes; /* of a tenant's recent events */
+    uint64_t lag_events;            /* a socket behind by more is cut */
+    size_t lag_bytes;
+    int64_t lag_ms;       /* a socket that took nothing for so long is cut */
+    size_t bind_all_over; /* tenants present; over that `tenant.#` is bound once */
+    bool recovery;        /* Socket.IO: pid and a trailing offset on every event */
+};
+
+#endif

@@ -1,0 +1,116 @@
+/*
+ * The plain WebSocket protocol of /ws: JSON text messages, no SDK. What each does to a session.
+ *
+ * The token comes with the upgrade or in the first message; who is refused is told why and closed with 4401.
+ * Later mistakes are answered and cost nothing else.
+ */
+#include "portal-gateway/core/hello.h"
+#include "portal-gateway/core/hub.h"
+#include "portal-gateway/core/tenant.h"
+#include "portal-gateway/core/ws_message.h"
+#include "shared/json.h"
+
+enum { CONTROL_BYTES_MAX = 64 * 1024 };
+
+static void send_error(struct session *s, struct view id, const char *code, const char *message)
+{
+    struct buf b;
+    buf_init(&b, CONTROL_BYTES_MAX);
+    ws_message_write_error(&b, id, code, message);
+    if (b.overflow) { /* a giant id */
+        buf_clear(&b);
+        ws_message_write_error(&b, (struct view){NULL, 0}, code, message);
+    }
+    session_send(s, frame_create(WS_TEXT, buf_view(&b)));
+    buf_free(&b);
+}
+
+static void sign_in(struct session *s, struct view token)
+{
+    enum refusal why;
+    if (session_sign_in(s, token, &why))
+        return;
+    send_error(s, (struct view){NULL, 0}, refusal_code(why), refusal_text(why));
+    session_close(s, why == REFUSAL_TOKEN_EXPIRED ? CLOSE_TOKEN_EXPIRED : CLOSE_TOKEN_REFUSED);
+}
+
+static void on_open(struct session *s)
+{
+    s->form = FRAME_WS;
+    if (s->token)
+        sign_in(s, (struct view){NULL, 0});
+}
+
+static void greet(struct session *s)
+{
+    struct buf b;
+    char offset[OFFSET_SIZE];
+    const struct position *at = &s->tenant->stream.at;
+    struct json_writer w;
+    offset_format(at->epoch, at->seq, offset);
+    buf_init(&b, CONTROL_BYTES_MAX);
+    jw_init(&w, &b);
+    jw_begin(&w, '{');
+    jw_key_text(&w, "type", "ready");
+    jw_key_text(&w, "sid", s->id);
+    jw_key_text(&w, "offset", offset);
+    jw_key_bool(&w, "recovered", false);
+    hello_write_rooms(&w, s);
+    jw_end(&w, '}');
+    session_send(s, frame_create(WS_TEXT, buf_view(&b)));
+    buf_free(&b);
+    tenant_send_latest(s->tenant, s);
+}
+
+static void on_auth(struct session *s, const struct ws_message *m)
+{
+    if (s->state == SESSION_STRANGER)
+        sign_in(s, view_of(m->token));
+    else
+        send_error(s, m->id, "CONFLICT", "signed in already");
+}
+
+static void on_ping(struct session *s, const struct ws_message *m)
+{
+    (void)m;
+    session_send(s, frame_create(WS_TEXT, VIEW("{\"type\":\"pong\"}")));
+}
+
+static void on_unknown(struct session *s, const struct ws_message *m)
+{
+    send_error(s, m->id, "UNKNOWN_TYPE", "nothing here knows this type of message");
+}
+
+static void (*const handlers[])(struct session *, const struct ws_message *) = {
+    [WS_MESSAGE_AUTH] = on_auth,
+    [WS_MESSAGE_PING] = on_ping,
+    [WS_MESSAGE_UNKNOWN] = on_unknown,
+};
+
+static void on_message(struct session *s, struct view message, bool is_text)
+{
+    struct ws_message m;
+    struct err err = {0};
+    if (!is_text) {
+        session_close(s, CLOSE_PROTOCOL);
+        return;
+    }
+    if (ws_message_parse(message, &m, &err))
+        handlers[m.type](s, &m);
+    else
+        send_error(s, m.id, err_code_name(err.code), err.text);
+}
+
+static void ping(struct session *s)
+{
+    session_send(s, frame_create(WS_PING, (struct view){"", 0}));
+}
+
+const struct protocol protocol_ws = {
+    .name = "ws",
+    .close_codes = true,
+    .on_open = on_open,
+    .on_message = on_message,
+    .greet = greet,
+    .ping = ping,
+};

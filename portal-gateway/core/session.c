@@ -1,0 +1,243 @@
+#include "portal-gateway/core/session.h"
+#include "portal-gateway/core/hub.h"
+#include "portal-gateway/core/meters.h"
+#include "portal-gateway/core/tenant.h"
+#include "shared/clock.h"
+#include "shared/crypto.h"
+#include "shared/log.h"
+#include "shared/mem.h"
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const state_names[] = {
+#define X(id, name) name,
+    SESSION_STATES(X)
+#undef X
+};
+
+static const struct {
+    const char *name;
+    int code;
+    const char *text;
+} reasons[] = {
+#define X(id, name, code, text) {name, code, text},
+    CLOSE_REASONS(X)
+#undef X
+};
+
+const char *session_state_name(enum session_state state)
+{
+    return state_names[state];
+}
+
+const char *close_reason_name(enum close_reason reason)
+{
+    return reasons[reason].name;
+}
+
+void session_set_state(struct session *s, enum session_state state)
+{
+    /* What may follow what; a bit per state. */
+    static const unsigned follows[] = {
+        [SESSION_OPENING] = 1u << SESSION_STRANGER | 1u << SESSION_CLOSING,
+        [SESSION_STRANGER] = 1u << SESSION_HELD | 1u << SESSION_CLOSING,
+        [SESSION_HELD] = 1u << SESSION_LIVE | 1u << SESSION_STRANGER | 1u << SESSION_CLOSING,
+        [SESSION_LIVE] = 1u << SESSION_STRANGER | 1u << SESSION_CLOSING,
+        [SESSION_CLOSING] = 0,
+    };
+    assert(follows[s->state] & 1u << state);
+    log_debug("session_state", "session=%s from=%s to=%s", s->id, state_names[s->state], state_names[state]);
+    if (s->state == SESSION_LIVE)
+        meter_add(LIVE, -1);
+    if (state == SESSION_LIVE)
+        meter_add(LIVE, 1);
+    s->state = state;
+}
+
+static void on_connect_due(struct session *s)
+{
+    session_close(s, s->state == SESSION_HELD ? CLOSE_UNAVAILABLE : CLOSE_CONNECT_TIMEOUT);
+}
+
+static void on_ping_due(struct session *s)
+{
+    /* Its clock runs from when the ping is queued (wire spec, 2.8). */
+    session_set_due(s, DUE_PONG, loop_now_ms(s->hub->loop) + s->hub->policy->ping_timeout_ms);
+    s->protocol->ping(s);
+    session_pump(s);
+}
+
+static void on_pong_due(struct session *s)
+{
+    session_close(s, CLOSE_PING_TIMEOUT);
+}
+
+static void on_token_warning_due(struct session *s)
+{
+    char data[64], at[CLOCK_ISO_SIZE];
+    clock_iso(s->expires_wall_ms, at);
+    int n = snprintf(data, sizeof data, "{\"expiresAt\":\"%s\"}", at);
+    session_send_event(s, "token_expiring", (struct view){data, (size_t)n});
+    session_pump(s);
+}
+
+static void on_token_expiry_due(struct session *s)
+{
+    session_close(s, CLOSE_TOKEN_EXPIRED);
+}
+
+static void on_stall_due(struct session *s)
+{
+    session_close(s, CLOSE_SLOW);
+}
+
+static void (*const on_due[DUE_COUNT])(struct session *) = {
+    [DUE_CONNECT] = on_connect_due,
+    [DUE_PING] = on_ping_due,
+    [DUE_PONG] = on_pong_due,
+    [DUE_TOKEN_WARNING] = on_token_warning_due,
+    [DUE_TOKEN_EXPIRY] = on_token_expiry_due,
+    [DUE_STALL] = on_stall_due,
+};
+
+/* Starts the timer for the earliest deadline when it would fire too late; a timer that fires too early finds
+ * nothing due and is armed again, so that deadlines that move out cost nothing. */
+static void arm(struct session *s, int64_t at_ms)
+{
+    if (!at_ms || (s->armed_ms && s->armed_ms <= at_ms))
+        return;
+    int64_t delay = at_ms - loop_now_ms(s->hub->loop);
+    s->armed_ms = at_ms;
+    loop_timer_start(s->timer, delay > 0 ? delay : 0, 0);
+}
+
+void session_set_due(struct session *s, enum session_due which, int64_t at_ms)
+{
+    s->due[which] = at_ms;
+    arm(s, at_ms);
+}
+
+static void on_timer(void *ctx)
+{
+    struct session *s = ctx;
+    int64_t now = loop_now_ms(s->hub->loop);
+    s->armed_ms = 0;
+    for (size_t i = 0; i < DUE_COUNT && s->state != SESSION_CLOSING; i++)
+        if (s->due[i] && s->due[i] <= now) {
+            s->due[i] = 0;
+            on_due[i](s);
+        }
+    for (size_t i = 0; i < DUE_COUNT; i++)
+        arm(s, s->due[i]);
+}
+
+struct session *session_create(struct hub *hub, const struct protocol *protocol, const char *token)
+{
+    struct session *s = xcalloc(1, sizeof *s);
+    s->hub = hub;
+    s->protocol = protocol;
+    s->state = SESSION_OPENING;
+    s->token = token && *token ? xstrdup(token) : NULL;
+    crypto_random_id("", s->secret_id);
+    crypto_random_id("", s->id);
+    member_init(&s->member);
+    list_init(&s->queued);
+    list_init(&s->in_hub);
+    s->timer = loop_timer_create(hub->loop, on_timer, s);
+    hub_add(hub, s);
+    return s;
+}
+
+void session_on_open(struct session *s, const struct link_ops *ops, void *link)
+{
+    int64_t now = loop_now_ms(s->hub->loop);
+    s->ops = ops;
+    s->link = link;
+    session_set_state(s, SESSION_STRANGER);
+    session_set_due(s, DUE_CONNECT, now + s->hub->policy->connect_timeout_ms);
+    session_set_due(s, DUE_PING, now + s->hub->policy->ping_interval_ms);
+    s->protocol->on_open(s);
+    session_pump(s);
+}
+
+void session_on_message(struct session *s, struct view message, bool is_text)
+{
+    if (s->state == SESSION_CLOSING || s->state == SESSION_OPENING)
+        return;
+    s->protocol->on_message(s, message, is_text);
+    if (s->control_count && !s->blocked)
+        session_pump(s);
+}
+
+void session_on_writable(struct session *s)
+{
+    s->blocked = false;
+    session_set_due(s, DUE_STALL, 0);
+    session_pump(s);
+}
+
+void session_on_pong(struct session *s)
+{
+    if (!s->due[DUE_PONG])
+        return; /* unsolicited ones are harmless */
+    session_set_due(s, DUE_PONG, 0);
+    session_set_due(s, DUE_PING, loop_now_ms(s->hub->loop) + s->hub->policy->ping_interval_ms);
+}
+
+static void forget_identity(struct session *s)
+{
+    if (s->tenant)
+        tenant_remove(s->tenant, s);
+    s->tenant = NULL;
+    if (s->claims)
+        claims_release(s->claims);
+    free(s->claims);
+    free(s->sub);
+    s->claims = NULL;
+    s->sub = NULL;
+    session_set_due(s, DUE_TOKEN_WARNING, 0);
+    session_set_due(s, DUE_TOKEN_EXPIRY, 0);
+}
+
+void session_sign_out(struct session *s)
+{
+    forget_identity(s);
+    session_set_state(s, SESSION_STRANGER);
+}
+
+void session_close(struct session *s, enum close_reason reason)
+{
+    if (s->state == SESSION_CLOSING)
+        return;
+    session_set_state(s, SESSION_CLOSING);
+    s->reason = reason;
+    session_pump(s);
+    list_unlink(&s->queued);
+    hub_count_close(s->hub, reason);
+    memset(s->due, 0, sizeof s->due);
+    if (s->ops)
+        s->ops->close(s->link, s->protocol->close_codes ? reasons[reason].code : 0, reasons[reason].text);
+}
+
+void session_gone(struct session *s)
+{
+    if (s->state != SESSION_CLOSING) {
+        session_set_state(s, SESSION_CLOSING);
+        s->reason = CLOSE_PEER;
+        hub_count_close(s->hub, CLOSE_PEER);
+    }
+    log_info("session_closed", "session=%s protocol=%s tenant=%s reason=%s", s->id, s->protocol->name,
+             s->tenant ? tenant_id(s->tenant) : "-", reasons[s->reason].name);
+    forget_identity(s);
+    for (unsigned i = 0; i < s->control_count; i++)
+        frame_unref(s->control[i]);
+    free(s->control);
+    free(s->token);
+    member_finish(&s->member);
+    list_unlink(&s->queued);
+    hub_remove(s->hub, s);
+    loop_timer_destroy(s->timer);
+    free(s);
+}

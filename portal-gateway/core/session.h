@@ -1,0 +1,184 @@
+/*
+ * One browser: who it is, what it may hear, how far it has heard it, and when something is due.
+ *
+ * A session holds a cursor into its tenant's ring, not a queue of events: live, slow and catching-up sockets
+ * are one code path (session_pump). Only its own frames (handshake, pings, answers) are queued, few of them.
+ * What it is reached by is a link: a WebSocket now, a polling transport behind the same three functions
+ * later.
+ *
+ * Owner: its link, from the accepted upgrade on; session_gone() in the link's close callback is its end.
+ * Whoever wants one gone earlier calls session_close(). Thread: the loop's.
+ */
+#ifndef PORTAL_GATEWAY_CORE_SESSION_H
+#define PORTAL_GATEWAY_CORE_SESSION_H
+
+#include "portal-gateway/core/frame.h"
+#include "portal-gateway/core/room.h"
+#include "shared/list.h"
+#include "shared/loop.h"
+#include "shared/token.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+struct hub;
+struct protocol;
+struct tenant;
+
+#define SESSION_STATES(X)                                                        \
+    X(OPENING, "opening")   /* accepted; the link is not open yet */             \
+    X(STRANGER, "stranger") /* open; nobody has said who this is */              \
+    X(HELD, "held")         /* known; its tenant's stream is not in place yet */ \
+    X(LIVE, "live")         /* hears the stream */                               \
+    X(CLOSING, "closing")   /* the link was asked to close */
+
+enum session_state {
+#define X(id, name) SESSION_##id,
+    SESSION_STATES(X)
+#undef X
+};
+
+/* id, name in log and metric, close code on /ws (RFC 6455, 7.4; 0: none), text for the peer.
+ * Socket.IO is always closed without a code: its client then comes back by itself. */
+#define CLOSE_REASONS(X)                                                        \
+    X(PEER, "peer_gone", 0, "")                                                 \
+    X(LEFT, "client_closed", 0, "")                                             \
+    X(PING_TIMEOUT, "ping_timeout", 1001, "no pong in time")                    \
+    X(CONNECT_TIMEOUT, "connect_timeout", 4408, "not signed in in time")        \
+    X(UNAVAILABLE, "unavailable", 1001, "try again")                            \
+    X(TOKEN_REFUSED, "token_refused", 4401, "the token was refused")            \
+    X(TOKEN_EXPIRED, "token_expired", 4401, "the token has expired")            \
+    X(FORBIDDEN, "forbidden", 4403, "forbidden")                                \
+    X(SLOW, "slow_consumer", 4413, "too slow; reconnect and recover")           \
+    X(PROTOCOL, "protocol_error", 1008, "a message broke the protocol")         \
+    X(LIMIT, "too_many_connections", 4429, "too many connections of this user") \
+    X(DRAIN, "drain", 1001, "going away")
+
+enum close_reason {
+#define X(id, name, code, text) CLOSE_##id,
+    CLOSE_REASONS(X)
+#undef X
+        CLOSE_REASON_COUNT
+};
+
+/* What a session is reached by. */
+struct link_ops {
+    /* As ws_write(). When fewer than n are taken, session_on_writable() follows. */
+    size_t (*write)(void *link, const struct iovec *frames, size_t n);
+    /* session_gone() follows, never from within. */
+    void (*close)(void *link, int code, const char *reason);
+};
+
+/* When something is due, by what. Handled in session.c, a row each. */
+#define SESSION_DUES(X)                            \
+    X(CONNECT)       /* must be live by then */    \
+    X(PING)          /* a ping is to be sent */    \
+    X(PONG)          /* its answer must be here */ \
+    X(TOKEN_WARNING) /* token_expiring */          \
+    X(TOKEN_EXPIRY)                                \
+    X(STALL) /* a blocked link must have taken something */
+
+enum session_due {
+#define X(id) DUE_##id,
+    SESSION_DUES(X)
+#undef X
+        DUE_COUNT
+};
+
+enum { SESSION_ID_SIZE = 21, CONTROL_MAX = 320 /* own frames waiting; a peer that makes more is cut */ };
+
+struct session {
+    struct hub *hub;
+    const struct protocol *protocol;
+    const struct link_ops *ops;
+    void *link;
+    enum session_state state;
+    enum close_reason reason;        /* once closing */
+    enum frame_form form;            /* how events look to it */
+    char secret_id[SESSION_ID_SIZE]; /* Engine.IO's: never shown to others, never logged */
+    char id[SESSION_ID_SIZE];        /* public */
+    char *token;                     /* as it came with the upgrade; NULL once used */
+    struct claims *claims;           /* until live; NULL for a stranger */
+    char *sub;                       /* the user; NULL for a stranger */
+    struct tenant *tenant;           /* from HELD on */
+    struct member member;            /* its rooms */
+    uint64_t cursor;                 /* all before this place of the ring is heard or not for it */
+    struct list queued; /* HELD: in tenant->held; LIVE with something to send: in tenant->dirty */
+    struct list in_hub;
+    struct frame **control; /* own frames, sent before events; one reference each */
+    unsigned control_count, control_cap;
+    bool blocked;             /* the link took less than it was given and has not said that it has room */
+    bool lagging;             /* was blocked and has not caught up: ephemeral events are skipped */
+    bool greeted_once;        /* was live before */
+    unsigned attachments_due; /* Socket.IO: binary messages that belong to the last packet */
+    int64_t expires_wall_ms;
+    int64_t due[DUE_COUNT]; /* monotonic ms; 0: not */
+    int64_t armed_ms;       /* when the timer fires; 0: it does not */
+    struct loop_timer *timer;
+};
+
+/* `token`: borrowed, from the upgrade request, or NULL. */
+struct session *session_create(struct hub *hub, const struct protocol *protocol, const char *token);
+void session_on_open(struct session *s, const struct link_ops *ops, void *link);
+void session_on_message(struct session *s, struct view message, bool is_text);
+void session_on_writable(struct session *s);
+void session_on_pong(struct session *s);
+/* The link is gone: releases everything. */
+void session_gone(struct session *s);
+
+void session_set_state(struct session *s, enum session_state state);
+const char *session_state_name(enum session_state state);
+const char *close_reason_name(enum close_reason reason);
+/* Sends what is queued of its own, then closes the link. Once; later calls do nothing. */
+void session_close(struct session *s, enum close_reason reason);
+/* Arms (0: disarms) one deadline. */
+void session_set_due(struct session *s, enum session_due which, int64_t at_ms);
+
+/* Queues an own frame, taking the reference; session_pump() sends it. */
+void session_send(struct session *s, struct frame *frame);
+/* As an event of our own ("portalcast:hello", "token_expiring"), with the offset of what was sent so far. */
+void session_send_event(struct session *s, const char *type, struct view data);
+/* Where this client stands once it has read all that was sent to it. */
+struct position session_position(const struct session *s);
+/* Writes own frames, then the events from its cursor on, in as few writes as the link takes. pump.c. */
+void session_pump(struct session *s);
+/* An event for it stands at that place of the ring. Returns whether it has to be pumped and was not marked
+ * yet. */
+bool session_mark(struct session *s, uint64_t place);
+
+/* Why somebody is not let in; the code and the text that he is told. For good: trying again with the same
+ * token will not help. */
+#define REFUSALS(X)                                             \
+    X(TOKEN_MISSING, "TOKEN_MISSING", "a token is required")    \
+    X(TOKEN_INVALID, "TOKEN_INVALID", "the token is not valid") \
+    X(TOKEN_EXPIRED, "TOKEN_EXPIRED", "the token has expired")
+
+enum refusal {
+#define X(id, code, text) REFUSAL_##id,
+    REFUSALS(X)
+#undef X
+};
+
+const char *refusal_code(enum refusal why);
+const char *refusal_text(enum refusal why);
+
+/* Verifies the token (empty: the one of the upgrade) and asks the hub to let the session in. False: *why says
+ * what to tell. sign_in.c. */
+bool session_sign_in(struct session *s, struct view token, enum refusal *why) MUSTCHECK;
+/* Leaves the tenant and is a stranger again; the link stays. */
+void session_sign_out(struct session *s);
+
+/* What a protocol does with a session: protocol_sio.c, protocol_ws.c. Every function may close it. */
+struct protocol {
+    const char *name;
+    bool close_codes; /* whether its peers are shown the code of the reason */
+    void (*on_open)(struct session *s);
+    void (*on_message)(struct session *s, struct view message, bool is_text);
+    void (*greet)(struct session *s); /* it has just become live */
+    void (*ping)(struct session *s);
+};
+
+extern const struct protocol protocol_sio, protocol_ws;
+
+#endif

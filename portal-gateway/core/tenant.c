@@ -1,0 +1,212 @@
+#include "portal-gateway/core/tenant.h"
+#include "portal-gateway/core/hub.h"
+#include "portal-gateway/core/meters.h"
+#include "shared/json.h"
+#include "shared/log.h"
+#include "shared/mem.h"
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct tenant *tenant_create(struct hub *hub, const char *id)
+{
+    struct tenant *t = xcalloc(1, sizeof *t);
+    t->hub = hub;
+    memcpy(t->id, id, strnlen(id, TENANT_ID_MAX));
+    stream_init(&t->stream, hub->policy->ring_events, hub->policy->ring_bytes);
+    room_index_init(&t->rooms);
+    t->everyone = room_get(&t->rooms, (struct view){"", 0});
+    list_init(&t->held);
+    list_init(&t->dirty);
+    list_init(&t->in_dirty);
+    meter_add(TENANTS, 1);
+    return t;
+}
+
+void tenant_destroy(struct tenant *t)
+{
+    assert(!t->sessions);
+    list_unlink(&t->in_dirty);
+    stream_finish(&t->stream);
+    room_unref(t->everyone);
+    room_index_finish(&t->rooms);
+    free(t);
+    meter_add(TENANTS, -1);
+}
+
+const char *tenant_id(const struct tenant *t)
+{
+    return t->id;
+}
+
+static void join(struct tenant *t, struct session *s, const char *prefix, const char *name)
+{
+    char room[TOKEN_NAME_MAX + 16];
+    int n = snprintf(room, sizeof room, "%s%s", prefix, name);
+    struct room *r = room_get(&t->rooms, (struct view){room, (size_t)n});
+    room_join(r, &s->member);
+    room_unref(r);
+}
+
+static void join_all(struct tenant *t, struct session *s, const char *prefix, const struct token_list *names)
+{
+    for (size_t i = 0; i < names->count; i++)
+        join(t, s, prefix, names->items[i]);
+}
+
+static bool over_user_limit(const struct tenant *t, const struct session *s)
+{
+    char room[TOKEN_NAME_MAX + 16];
+    int n = snprintf(room, sizeof room, "user:%s", s->sub);
+    const struct room *r = room_find(&t->rooms, (struct view){room, (size_t)n});
+    size_t limit = t->hub->policy->connections_per_user;
+    return limit && r && r->count >= limit;
+}
+
+static void let_in(struct tenant *t, struct session *s)
+{
+    if (over_user_limit(t, s)) {
+        log_warn("too_many_connections", "tenant=%s user=\"%s\"", t->id, s->sub);
+        session_close(s, CLOSE_LIMIT);
+        return;
+    }
+    room_join(t->everyone, &s->member);
+    join(t, s, "user:", s->sub);
+    join_all(t, s, "role:", &s->claims->roles);
+    join_all(t, s, "team:", &s->claims->teams);
+    join_all(t, s, "", &s->claims->rooms);
+    claims_release(s->claims);
+    free(s->claims);
+    s->claims = NULL;
+    s->cursor = t->stream.ring.head;
+    t->all_marked = false; /* this one is not */
+    session_set_due(s, DUE_CONNECT, 0);
+    session_set_due(s, DUE_TOKEN_WARNING, s->due[DUE_TOKEN_EXPIRY] - t->hub->policy->token_warning_ms);
+    session_set_state(s, SESSION_LIVE);
+    log_info("session_live", "session=%s protocol=%s tenant=%s user=\"%s\"", s->id, s->protocol->name, t->id,
+             s->sub);
+    s->protocol->greet(s);
+    session_pump(s);
+}
+
+void tenant_add(struct tenant *t, struct session *s)
+{
+    s->tenant = t;
+    t->sessions++;
+    t->empty_since_ms = 0;
+    session_set_state(s, SESSION_HELD);
+    if (t->stream.placed)
+        let_in(t, s);
+    else
+        list_append(&t->held, &s->queued);
+}
+
+void tenant_remove(struct tenant *t, struct session *s)
+{
+    list_unlink(&s->queued);
+    member_finish(&s->member);
+    if (!--t->sessions)
+        t->empty_since_ms = loop_now_ms(t->hub->loop);
+}
+
+void tenant_open(struct tenant *t)
+{
+    list_foreach(node, &t->held)
+    {
+        struct session *s = container_of(node, struct session, queued);
+        list_unlink(node);
+        let_in(t, s);
+    }
+}
+
+/* Whether a value that may be for some rooms only is for this session. */
+static bool is_for(const struct tenant *t, const struct session *s, const struct event *event)
+{
+    struct view room;
+    char name[EVENT_ROOM_BYTES_MAX + 1];
+    struct json_iter it = json_iter(event->rooms);
+    while (json_next_element(&it, &room)) {
+        const struct room *r =
+            json_copy_string(room, name, sizeof name) ? room_find(&t->rooms, view_of(name)) : NULL;
+        if (r && room_has(r, &s->member))
+            return true;
+    }
+    return !event->rooms.n;
+}
+
+void tenant_send_latest(struct tenant *t, struct session *s)
+{
+    size_t at = 0;
+    const struct record *r;
+    while (latest_next(&t->stream.latest, &at, &r))
+        if (is_for(t, s, &r->event))
+            session_send_event(s, r->event.type, r->event.data);
+}
+
+void tenant_requeue(struct tenant *t, struct session *s)
+{
+    list_append(&t->dirty, &s->queued);
+    if (list_empty(&t->in_dirty))
+        list_append(&t->hub->dirty, &t->in_dirty);
+}
+
+static void mark_room(struct tenant *t, const struct room *room, uint64_t place)
+{
+    for (size_t i = 0; i < room->count; i++) {
+        struct session *s = container_of(room->slots[i].member, struct session, member);
+        if (session_mark(s, place))
+            tenant_requeue(t, s);
+    }
+}
+
+static void mark_entry(struct tenant *t, struct entry *e, uint64_t place)
+{
+    entry_resolve_rooms(e, &t->rooms);
+    if (e->restricted) {
+        for (unsigned i = 0; i < e->room_count; i++)
+            mark_room(t, e->rooms[i], place);
+    } else if (!t->all_marked) {
+        mark_room(t, t->everyone, place);
+        t->all_marked = !list_empty(&t->dirty); /* only a flush of theirs takes it back */
+    }
+}
+
+void tenant_mark(struct tenant *t)
+{
+    const struct ring *ring = &t->stream.ring;
+    if (t->marked < ring->first)
+        t->marked = ring->first;
+    for (; t->marked < ring->head; t->marked++)
+        if (!ring_at(ring, t->marked)->dead)
+            mark_entry(t, ring_at(ring, t->marked), t->marked);
+}
+
+/* One line per event that has gone out, for those who watch. */
+static void log_delivered(struct tenant *t)
+{
+    const struct ring *ring = &t->stream.ring;
+    if (t->logged < ring->first || log_threshold < LOG_DEBUG)
+        t->logged = log_threshold < LOG_DEBUG ? ring->head : ring->first;
+    for (; t->logged < ring->head; t->logged++) {
+        const struct entry *e = ring_at(ring, t->logged);
+        log_debug("delivered", "tenant=%s type=%s seq=%" PRIu64 " sockets=%zu", t->id,
+                  e->record ? e->record->event.type
+                  : e->dead ? "replaced"
+                            : "resync",
+                  e->record ? e->record->event.seq : 0, e->sockets);
+    }
+}
+
+bool tenant_flush(struct tenant *t, size_t max)
+{
+    t->all_marked = false;
+    for (; max && !list_empty(&t->dirty); max--)
+        session_pump(container_of(t->dirty.next, struct session, queued)); /* takes it off the list */
+    if (!list_empty(&t->dirty))
+        return true;
+    list_unlink(&t->in_dirty);
+    log_delivered(t);
+    return false;
+}

@@ -1,0 +1,278 @@
+#include "portal-gateway/feed/rpc.h"
+#include "portal-gateway/core/meters.h"
+#include "portal-gateway/feed/rpc_codec.h"
+#include "shared/backoff.h"
+#include "shared/broker.h"
+#include "shared/clock.h"
+#include "shared/list.h"
+#include "shared/log.h"
+#include "shared/map.h"
+#include "shared/mem.h"
+#include "shared/worker.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RPC_QUEUE "state-manager.rpc"
+
+enum {
+    QUESTIONS_MAX = 16384,
+    QUESTIONS_PER_TURN = 256,
+    ANSWER_MS = 5000,
+    REPLAY_LIMIT = 500,
+    REQUEST_MAX = 64 * 1024, /* 500 tenant ids */
+    PUSH_MS = 2000,
+    BACKOFF_FIRST_MS = 100,
+    BACKOFF_MOST_MS = 5000
+};
+
+/* A question on its way: by letter from the loop, then in `pending` until its answer or its deadline. */
+struct question {
+    struct letter letter;
+    struct list in_pending;
+    uint64_t id;
+    int64_t deadline_ms;
+    struct news *news; /* what will be told; its kind is the failure until there is an answer */
+};
+
+struct rpc {
+    struct worker *worker;     /* the loop's handle */
+    const struct worker *self; /* the thread's own */
+    struct broker *broker;
+    struct mailbox *questions, *inbox;
+    struct list pending; /* in order of their deadlines */
+    struct backoff backoff;
+    uint64_t next_id;
+    int wake_fd;
+};
+
+static void tell(struct rpc *r, struct news *n)
+{
+    while (!mailbox_push_wait(r->inbox, map_hash(view_of(n->tenant_id)), &n->letter, PUSH_MS)) {
+        meter_add(INBOX_FULL, 1);
+        if (worker_stopping(r->self)) {
+            news_destroy(n);
+            return;
+        }
+    }
+}
+
+/* Tells the outcome, which stands in news->kind. */
+static void finish(struct rpc *r, struct question *q)
+{
+    list_unlink(&q->in_pending);
+    tell(r, q->news);
+    free(q);
+}
+
+static void fail_until(struct rpc *r, int64_t now)
+{
+    list_foreach(node, &r->pending)
+    {
+        struct question *q = container_of(node, struct question, in_pending);
+        if (q->deadline_ms > now)
+            return;
+        finish(r, q);
+    }
+}
+
+static struct question *find(struct rpc *r, struct view id)
+{
+    uint64_t wanted;
+    if (!view_u64(id, UINT64_MAX, &wanted))
+        return NULL;
+    list_foreach(node, &r->pending)
+    {
+        struct question *q = container_of(node, struct question, in_pending);
+        if (q->id == wanted)
+            return q;
+    }
+    return NULL;
+}
+
+static bool publish(struct rpc *r, struct question *q, struct err *err)
+{
+    struct buf body;
+    char id[24];
+    int n = snprintf(id, sizeof id, "%" PRIu64, q->id);
+    struct view id_view = {id, (size_t)n};
+    buf_init(&body, REQUEST_MAX);
+    if (q->news->kind == NEWS_HEADS_FAILED)
+        rpc_write_heads(&body, q->news->heads);
+    else
+        rpc_write_replay(&body, q->news->tenant_id, &q->news->replay.after, REPLAY_LIMIT);
+    struct broker_message m = {.exchange = VIEW(""),
+                               .routing_key = VIEW(RPC_QUEUE),
+                               .body = buf_view(&body),
+                               .message_id = id_view,
+                               .correlation_id = id_view,
+                               .reply_to = VIEW(BROKER_REPLY_TO),
+                               .expiration_ms = ANSWER_MS,
+                               .mandatory = true};
+    bool fine = broker_publish(r->broker, &m, NULL, err);
+    buf_free(&body);
+    return fine;
+}
+
+/* Sends what the loop has asked; what cannot be sent fails with the others when the connection is given up.
+ */
+static bool send_questions(struct rpc *r, struct err *err)
+{
+    bool fine = true;
+    struct letter *next, *letter = mailbox_drain(r->questions, QUESTIONS_PER_TURN);
+    for (; letter; letter = next) {
+        struct question *q = container_of(letter, struct question, letter);
+        next = letter->next;
+        q->id = ++r->next_id;
+        q->deadline_ms = clock_mono_ms() + ANSWER_MS;
+        list_append(&r->pending, &q->in_pending);
+        fine = fine && publish(r, q, err);
+    }
+    return fine;
+}
+
+static void on_answer(struct rpc *r, const struct broker_message *m)
+{
+    struct question *q = find(r, m->correlation_id);
+    struct err err;
+    if (!q)
+        return; /* too late */
+    struct news *n = q->news;
+    bool heads = n->kind == NEWS_HEADS_FAILED;
+    if (heads ? rpc_read_heads(m->body, n->heads, &err) : rpc_read_replay(m->body, &n->replay, &err))
+        n->kind = heads ? NEWS_HEADS : NEWS_REPLAY;
+    else
+        log_warn("rpc_refused", "code=%s why=\"%s\"", err_code_name(err.code), err.text);
+    finish(r, q);
+}
+
+/* One wait for something to happen; false: the connection is lost. */
+static bool turn(struct rpc *r, struct err *err)
+{
+    struct broker_event event;
+    struct question *q;
+    if (!send_questions(r, err))
+        return false;
+    fail_until(r, clock_mono_ms());
+    switch (broker_next(r->broker, list_empty(&r->pending) ? 1000 : 100, r->wake_fd, &event, err)) {
+    case BROKER_DELIVERY:
+        on_answer(r, &event.message);
+        return true;
+    case BROKER_RETURN: /* no such queue: no state-manager has ever been here */
+        if ((q = find(r, event.message.message_id)))
+            finish(r, q);
+        return true;
+    case BROKER_CANCELLED:
+        return err_set(err, ERR_UNAVAILABLE, "the broker cancelled the answers");
+    case BROKER_CLOSED:
+        return false;
+    case BROKER_NOTHING:
+    case BROKER_ACK:
+    case BROKER_NACK:
+    case BROKER_BLOCKED:
+    case BROKER_UNBLOCKED:
+        return true;
+    }
+    return true;
+}
+
+/* Answers questions as failed while there is no connection. */
+static void pause(struct rpc *r)
+{
+    int64_t until = clock_mono_ms() + backoff_next_ms(&r->backoff);
+    for (int64_t now; !worker_stopping(r->self) && (now = clock_mono_ms()) < until;) {
+        struct letter *next, *letter;
+        mailbox_wait(r->questions, (int)(until - now));
+        for (letter = mailbox_drain(r->questions, QUESTIONS_PER_TURN); letter; letter = next) {
+            next = letter->next;
+            finish(r, container_of(letter, struct question, letter));
+        }
+    }
+}
+
+static void run(struct worker *worker, void *ctx)
+{
+    struct rpc *r = ctx;
+    struct err err;
+    r->self = worker;
+    while (!worker_stopping(worker)) {
+        if (broker_open(r->broker, false, &err) && broker_consume(r->broker, BROKER_REPLY_TO, 0, &err)) {
+            backoff_reset(&r->backoff);
+            log_info("rpc_up", "queue=%s", RPC_QUEUE);
+            tell(r, news_create(NEWS_RPC_UP, NULL));
+            while (!worker_stopping(worker) && turn(r, &err))
+                ;
+            tell(r, news_create(NEWS_RPC_DOWN, NULL));
+        }
+        broker_close(r->broker);
+        fail_until(r, INT64_MAX);
+        if (worker_stopping(worker))
+            return;
+        log_warn("rpc_down", "code=%s why=\"%s\"", err_code_name(err.code), err.text);
+        pause(r);
+    }
+}
+
+struct rpc *rpc_start(const char *url, const char *gateway_id, struct mailbox *inbox, struct err *err)
+{
+    char name[64];
+    snprintf(name, sizeof name, "portal-gateway %s rpc", gateway_id);
+    struct broker *broker = broker_create(url, name, err);
+    if (!broker)
+        return NULL;
+    struct rpc *r = xcalloc(1, sizeof *r);
+    r->broker = broker;
+    r->inbox = inbox;
+    r->questions = mailbox_create(QUESTIONS_MAX, NULL, NULL);
+    r->wake_fd = mailbox_fd(r->questions);
+    list_init(&r->pending);
+    backoff_init(&r->backoff, BACKOFF_FIRST_MS, BACKOFF_MOST_MS);
+    r->worker = worker_start("rpc", run, r);
+    return r;
+}
+
+static void discard(struct letter *letter)
+{
+    struct question *q = container_of(letter, struct question, letter);
+    news_destroy(q->news);
+    free(q);
+}
+
+void rpc_stop(struct rpc *r)
+{
+    if (!r)
+        return;
+    worker_stop(r->worker);
+    mailbox_close(r->questions);
+    worker_destroy(r->worker);
+    mailbox_destroy(r->questions, discard);
+    broker_destroy(r->broker);
+    free(r);
+}
+
+static void ask(struct rpc *r, struct news *n)
+{
+    struct question *q = xcalloc(1, sizeof *q);
+    q->news = n;
+    list_init(&q->in_pending);
+    if (mailbox_push(r->questions, map_hash(view_of(n->tenant_id)), &q->letter))
+        return;
+    free(q);
+    if (!mailbox_push(r->inbox, map_hash(view_of(n->tenant_id)), &n->letter))
+        news_destroy(n);
+}
+
+void rpc_ask_heads(struct rpc *r, struct heads *heads)
+{
+    struct news *n = news_create(NEWS_HEADS_FAILED, NULL);
+    n->heads = heads;
+    ask(r, n);
+}
+
+void rpc_ask_replay(struct rpc *r, const char *tenant_id, const struct position *after)
+{
+    struct news *n = news_create(NEWS_REPLAY_FAILED, tenant_id);
+    n->replay.after = *after;
+    ask(r, n);
+}

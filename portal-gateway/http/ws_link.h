@@ -1,0 +1,10 @@
+/* A session's link over a WebSocket of the server's. Thread: the loop's. */
+#ifndef PORTAL_GATEWAY_HTTP_WS_LINK_H
+#define PORTAL_GATEWAY_HTTP_WS_LINK_H
+
+#include "portal-gateway/core/session.h"
+
+/* Its link is a struct ws. */
+extern const struct link_ops ws_link_ops;
+
+#endif

@@ -1,0 +1,124 @@
+#include "portal-gateway/settings.h"
+#include <stddef.h>
+#include <string.h>
+
+#define TEXT(name, field, fallback, flags, help)                                               \
+    {                                                                                          \
+        name, CONFIG_TEXT, offsetof(struct settings, field), fallback, 0, 0, NULL, flags, help \
+    }
+#define CHOICE(name, field, fallback, choices, help)                                            \
+    {                                                                                           \
+        name, CONFIG_CHOICE, offsetof(struct settings, field), fallback, 0, 0, choices, 0, help \
+    }
+#define NUMBER(name, field, fallback, min, max, help)                                            \
+    {                                                                                            \
+        name, CONFIG_NUMBER, offsetof(struct settings, field), fallback, min, max, NULL, 0, help \
+    }
+#define SWITCH(name, field, fallback, help)                                                  \
+    {                                                                                        \
+        name, CONFIG_SWITCH, offsetof(struct settings, field), fallback, 0, 0, NULL, 0, help \
+    }
+
+const struct config_row gateway_settings_rows[] = {
+    TEXT("AMQP_URL", amqp_url, "amqp://guest:guest@127.0.0.1:5672/", CONFIG_SECRET,
+         "RabbitMQ; may hold a password"),
+    TEXT("EVENTS_EXCHANGE", exchange, "waba.agent-portal.events", CONFIG_REQUIRED,
+         "topic exchange that the state-managers publish to"),
+    CHOICE("LOG_LEVEL", log_level, "info", "error warn info debug", "debug: one line per event delivered"),
+    TEXT("ALLOWED_ORIGINS", allowed_origins, "", 0,
+         "web origins, comma-separated, each with at most one * as a whole label; the own origin is always "
+         "allowed"),
+    CHOICE("JWT_ALG", jwt_alg, "HS256", "HS256 RS256 ES256", "the only signature algorithm accepted"),
+    TEXT("JWT_SECRET", jwt_secret, "", CONFIG_SECRET, "HS256: shared secret, 32 bytes or more"),
+    TEXT("JWT_SECRET_PREVIOUS", jwt_secret_previous, "", CONFIG_SECRET,
+         "HS256: the one before, while rotating"),
+    TEXT("JWT_PUBLIC_KEYS", jwt_public_keys, "", 0, "RS256, ES256: directory of <kid>.pem"),
+    TEXT("JWT_ISSUER", jwt_issuer, "", 0, "required iss; empty: not checked"),
+    TEXT("JWT_AUDIENCE", jwt_audience, "", 0, "required aud; empty: not checked"),
+    TEXT("GATEWAY_HOST", host, "127.0.0.1", CONFIG_REQUIRED, "address to listen on"),
+    NUMBER("GATEWAY_PORT", port, "3015", 0, 65535, "port to listen on; 0: any free one"),
+    NUMBER("PING_INTERVAL_MS", ping_interval_ms, "25000", 50, 600000, "between a pong and the next ping"),
+    NUMBER("PING_TIMEOUT_MS", ping_timeout_ms, "20000", 50, 600000, "how long a pong may take"),
+    NUMBER("CONNECT_TIMEOUT_MS", connect_timeout_ms, "10000", 50, 600000,
+           "from the open connection to a session that hears events"),
+    NUMBER("MAX_PAYLOAD", max_payload, "1000000", 1024, 100000000, "bytes of one message of a client"),
+    SWITCH("RECOVERY", recovery, "on", "Socket.IO: pid, and an offset behind the arguments of every event"),
+    NUMBER("MAX_CONNECTIONS", max_connections, "20000", 1, 1000000, "sessions of this process"),
+    NUMBER("MAX_CONNECTIONS_PER_USER", max_connections_per_user, "100", 0, 1000000,
+           "sessions of one user here; 0: unlimited"),
+    NUMBER("TOKEN_EXPIRING_SECONDS", token_expiring_s, "60", 0, 86400,
+           "how long before expiry token_expiring is sent"),
+    NUMBER("LAG_MAX_EVENTS", lag_events, "1000", 1, 1000000, "a socket further behind is cut (4413)"),
+    NUMBER("LAG_MAX_BYTES", lag_bytes, "4000000", 1024, 1000000000, "the same in bytes"),
+    NUMBER("LAG_MAX_SECONDS", lag_s, "30", 1, 3600, "a socket that took nothing for so long is cut (4413)"),
+    NUMBER("RING_EVENTS", ring_events, "4096", 2048, 1000000, "recent events kept per tenant"),
+    NUMBER("RING_BYTES", ring_bytes, "16777216", 8388608, 1073741824, "the same in bytes"),
+    NUMBER("GATHER_MS", gather_ms, "1", 0, 100, "how long a write to many sockets waits for more events"),
+    NUMBER("QUEUE_MAX_MESSAGES", queue_messages, "100000", 100, 10000000,
+           "bound of this gateway's queue on the broker"),
+    NUMBER("QUEUE_MAX_BYTES", queue_bytes, "134217728", 1048576, 10737418240, "the same in bytes"),
+    NUMBER("DRAIN_SECONDS", drain_s, "5", 0, 3600, "over how long connections are closed after SIGTERM"),
+    TEXT("WWW_DIR", www_dir, "", 0, "the page's files; empty: found beside the binary"),
+    SWITCH("DEMO", demo, "off", "1: weak secrets are accepted"),
+};
+const size_t gateway_settings_row_count = countof(gateway_settings_rows);
+
+enum { LINGER_MS = 60000, HEADS_INTERVAL_MS = 5000, BIND_ALL_OVER = 1000 };
+
+static void fill_policy(struct settings *s)
+{
+    s->policy = (struct policy){
+        .ping_interval_ms = s->ping_interval_ms,
+        .ping_timeout_ms = s->ping_timeout_ms,
+        .connect_timeout_ms = s->connect_timeout_ms,
+        .token_warning_ms = s->token_expiring_s * 1000,
+        .linger_ms = LINGER_MS,
+        .heads_interval_ms = HEADS_INTERVAL_MS,
+        .gather_ms = s->gather_ms,
+        .max_payload = (size_t)s->max_payload,
+        .connections_per_user = (size_t)s->max_connections_per_user,
+        .ring_events = (size_t)s->ring_events,
+        .ring_bytes = (size_t)s->ring_bytes,
+        .lag_events = (uint64_t)s->lag_events,
+        .lag_bytes = (size_t)s->lag_bytes,
+        .lag_ms = s->lag_s * 1000,
+        .bind_all_over = BIND_ALL_OVER,
+        .recovery = s->recovery,
+    };
+}
+
+static bool check_secret(const char *name, const char *secret, bool required, struct buf *faults)
+{
+    if (!*secret && required)
+        return !buf_addf(faults, "%s: required for HS256\n", name);
+    if (*secret && config_secret_is_weak(secret))
+        return !buf_addf(faults, "%s: short or well known; DEMO=1 would accept it\n", name);
+    return true;
+}
+
+/* What no single row can say. */
+static bool check_secrets(const struct settings *s, struct buf *faults)
+{
+    if (strcmp(s->jwt_alg, "HS256") != 0 || s->demo)
+        return true;
+    bool now = check_secret("JWT_SECRET", s->jwt_secret, true, faults);
+    bool before = check_secret("JWT_SECRET_PREVIOUS", s->jwt_secret_previous, false, faults);
+    return now && before;
+}
+
+bool gateway_settings_load(struct settings *s, struct buf *faults)
+{
+    *s = (struct settings){0};
+    if (!config_load(s, gateway_settings_rows, countof(gateway_settings_rows), faults) ||
+        !check_secrets(s, faults))
+        return false;
+    if (!log_level_parse(s->log_level, &s->threshold))
+        s->threshold = LOG_INFO;
+    fill_policy(s);
+    return true;
+}
+
+void gateway_settings_free(struct settings *s)
+{
+    config_free(s, gateway_settings_rows, countof(gateway_settings_rows));
+}

@@ -1,0 +1,111 @@
+// The live page: signs in with the token of the fragment (#token=..., which no server sees), hears /ws, shows it.
+// Everything that came from outside is set as text, never as markup.
+const $ = (id) => document.getElementById(id)
+const token = new URLSearchParams(location.hash.slice(1)).get('token')
+const conversations = new Map() // id -> {id, name, last, at, unread, messages: Map(messageId -> message)}
+const ticks = { queued: '🕓', accepted: '🕓', sent: '✓', delivered: '✓✓', read: '✓✓ read', played: '✓✓ played', failed: '⚠ failed' }
+let chosen = null, offset = null, tries = 0
+
+function conversation(id) {
+  if (!conversations.has(id)) conversations.set(id, { id, name: id, last: '', at: '', unread: 0, messages: new Map() })
+  return conversations.get(id)
+}
+
+const handlers = {
+  new_message(d) {
+    const c = conversation(d.conversationId)
+    const out = d.direction === 'outbound'
+    if (!out) c.name = d.from_name || d.from || c.name
+    c.last = d.message || `[${d.type || 'media'}]`
+    c.at = d.timestamp
+    c.messages.set(d.messageId, { text: c.last, at: d.timestamp, out, status: d.status })
+    if (!out && chosen !== c.id) c.unread++
+  },
+  conversation_update(d) {
+    const c = conversation(d.conversationId)
+    c.name = d.contact?.name || d.contact?.waId || c.name
+    c.last = d.lastMessage || c.last
+    c.at = d.lastMessageAt || c.at
+    if (d.unread !== undefined && chosen !== c.id) c.unread = d.unread
+  },
+  status_update(d) {
+    const m = conversation(d.conversationId).messages.get(d.messageId)
+    if (m) m.status = d.status
+  },
+  metrics_update(d) {
+    $('figures').textContent = `${d.activeConversations} active · ${d.waitingConversations} waiting · ` +
+      `${d.totalMessagesToday} messages today · answered in ${Math.round(d.avgResponseTime)} s`
+  },
+}
+
+function element(name, text, className) {
+  const e = document.createElement(name)
+  if (text !== undefined) e.textContent = text
+  if (className) e.className = className
+  return e
+}
+
+const clock = (iso) => (iso ? new Date(iso).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' }) : '')
+
+function row(c) {
+  const button = element('button')
+  button.append(element('b', c.name), element('small', clock(c.at)), element('small', c.last))
+  if (c.unread) button.append(element('span', c.unread, 'unread'))
+  button.setAttribute('aria-current', c.id === chosen)
+  button.dataset.id = c.id
+  button.onclick = () => { chosen = c.id; c.unread = 0; draw() }
+  const li = element('li')
+  li.append(button)
+  return li
+}
+
+function bubble(m) {
+  const li = element('li', m.text, m.out ? 'out' : '')
+  li.append(element('small', `${clock(m.at)} ${m.out ? ticks[m.status] || '' : ''}`))
+  return li
+}
+
+let drawing = false
+function draw() {
+  if (drawing) return
+  drawing = true
+  requestAnimationFrame(() => {
+    drawing = false
+    const focused = document.activeElement?.dataset?.id
+    const sorted = [...conversations.values()].sort((a, b) => (a.at < b.at ? 1 : -1))
+    chosen ??= sorted[0]?.id ?? null
+    $('list').replaceChildren(...sorted.map(row))
+    if (focused) $('list').querySelector(`[data-id="${CSS.escape(focused)}"]`)?.focus()
+    const shown = [...(conversations.get(chosen)?.messages.values() ?? [])].map(bubble)
+    $('messages').replaceChildren(...(shown.length ? shown : [element('li', 'Messages appear here as they come.', 'empty')]))
+    $('messages').lastElementChild.scrollIntoView({ block: 'nearest' })
+  })
+}
+
+function show(state, text) {
+  $('status').dataset.state = state
+  $('status').textContent = text
+}
+
+function connect() {
+  const url = new URL('ws', location.href)
+  url.protocol = url.protocol.replace('http', 'ws')
+  url.hash = ''
+  const socket = new WebSocket(url)
+  socket.onopen = () => socket.send(JSON.stringify({ type: 'auth', token, ...(offset && { offset }) }))
+  socket.onmessage = ({ data }) => {
+    const m = JSON.parse(data)
+    if (m.offset) offset = m.offset
+    if (m.type === 'ready') { tries = 0; show('live', 'Live') }
+    if (m.type === 'event') { handlers[m.event]?.(m.data); draw() }
+  }
+  socket.onclose = ({ code }) => {
+    if (code === 4401) return show('out', 'Signed out: the token was refused')
+    show('wait', 'Reconnecting …')
+    setTimeout(connect, Math.min(5000, 500 * 2 ** tries++) * (0.5 + Math.random() / 2))
+  }
+}
+
+draw()
+if (token) connect()
+else show('out', 'Open this page with #token=… at the end of its address')
