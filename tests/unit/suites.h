@@ -5,10 +5,10 @@
 
 #include <check.h>
 
-#define SUITES(X)                                                                                     \
-    X(base)                                                                                           \
-    X(json) X(crypto) X(token) X(token_keys) X(config) X(backoff) X(worker) X(metrics) X(http_client) \
-        X(store) X(commands)
+#define SUITES(X)                                                                                         \
+    X(backoff)                                                                                            \
+    X(base) X(commands) X(config) X(crypto) X(frame) X(http_client) X(json) X(metrics) X(room) X(session) \
+        X(sio_packet) X(store) X(stream) X(token) X(token_keys) X(worker) X(ws_message)
 
 #define X(name) Suite *suite_##name(void);
 SUITES(X)
