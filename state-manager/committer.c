@@ -55,6 +55,9 @@ struct committer {
     struct slot *slots;
     struct quarantined *aside;
     size_t aside_count, aside_cap;
+    struct mark marks[GROUP_JOBS_MAX]; /* of this group's jobs */
+    size_t mark_count;
+    bool conflicted; /* in the last round */
 };
 
 struct committer *committer_create(struct store *store, struct jobs *jobs,
@@ -231,12 +234,18 @@ static void change_channel(struct committer *c, struct job *job)
         fail_job(job, &err);
 }
 
-static void mark_published(struct committer *c, struct job *job)
+static void take_mark(struct committer *c, struct job *job)
+{
+    job->mark.tenant_id = job->tenant_id;
+    c->marks[c->mark_count++] = job->mark;
+}
+
+static void keep_marks(struct committer *c)
 {
     struct err err = {0};
-    job->mark.tenant_id = job->tenant_id;
-    if (!c->store->ops->mark(c->store, &job->mark, 1, &err))
+    if (c->mark_count && !c->store->ops->mark(c->store, c->marks, c->mark_count, &err))
         store_failed(c, &err);
+    c->mark_count = 0;
 }
 
 static void take_job(struct committer *c, struct job *job)
@@ -251,7 +260,7 @@ static void take_job(struct committer *c, struct job *job)
     else if (job->type == JOB_COMMAND)
         add_task(c, job->tenant_id, &command, job);
     else if (job->type == JOB_MARK)
-        mark_published(c, job);
+        take_mark(c, job);
     else
         change_channel(c, job);
 }
@@ -313,6 +322,7 @@ static bool settle_slot(struct committer *c, struct slot *s)
         s->done = s->decided;
     if (conflict) {
         struct err err = {0};
+        c->conflicted = true;
         count(METER_COMMIT_CONFLICTS, 1);
         if (++s->conflicts > CONFLICTS_MAX) {
             err_set(&err, ERR_UNAVAILABLE, "other writers were first %d times", s->conflicts);
@@ -345,6 +355,7 @@ static bool commit_round(struct committer *c)
         store_failed(c, &err);
     }
     bool more = false;
+    c->conflicted = false;
     for (struct slot *s = c->slots; s; s = s->next) {
         if (s->entry && s->entry->result == COMMIT_PENDING && !ok)
             fail_slot(s, &err);
@@ -395,10 +406,11 @@ static void commit_group(struct committer *c, struct letter *letters)
         take_job(c, jobs[i]);
     struct backoff pause;
     backoff_init(&pause, 2, 50);
-    for (int rounds = 0; c->slots && commit_round(c); rounds++)
-        if (c->slots->conflicts)
+    while (c->slots && commit_round(c))
+        if (c->conflicted)
             conflict_pause(&pause);
     keep_aside(c, jobs, n);
+    keep_marks(c);
     for (size_t i = 0; i < n; i++) {
         if (jobs[i]->type == JOB_WEBHOOK)
             count(jobs[i]->err.code ? METER_WEBHOOKS_FAILED : METER_WEBHOOKS, 1);
@@ -410,12 +422,22 @@ static void commit_group(struct committer *c, struct letter *letters)
     free_slots(c);
 }
 
+/* A store that failed is tried again although nobody writes: readiness must not wait for a caller. */
+static void probe_store(struct committer *c)
+{
+    struct err err;
+    if (!committer_healthy(c) && c->store->ops->mark(c->store, NULL, 0, &err))
+        store_worked(c);
+}
+
 void committer_run(struct worker *worker, void *ctx)
 {
     struct committer *c = ctx;
     while (!worker_stopping(worker)) {
-        if (!mailbox_wait(jobs_writes(c->jobs), WAIT_MS))
+        if (!mailbox_wait(jobs_writes(c->jobs), WAIT_MS)) {
+            probe_store(c);
             continue;
+        }
         struct letter *letters = mailbox_drain(jobs_writes(c->jobs), GROUP_JOBS_MAX);
         if (letters)
             commit_group(c, letters);

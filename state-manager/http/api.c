@@ -106,8 +106,12 @@ static void send_reply(struct api *api, uint64_t request_id, const char *origin,
     size_t n = cors_headers(origin, headers);
     for (size_t i = 0; i < more_count && n < HEADERS_MAX; i++)
         headers[n++] = more[i];
-    struct reply reply = {
-        .status = status, .content_type = type, .body = body, .headers = headers, .header_count = n};
+    struct reply reply = {.status = status,
+                          .content_type = type,
+                          .body = body,
+                          .headers = headers,
+                          .header_count = n,
+                          .close = api->draining};
     server_reply(api->server, request_id, &reply);
 }
 

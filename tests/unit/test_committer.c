@@ -1,0 +1,304 @@
+/* The write path as a whole, on a real store, with a rival writer and a failing disk in front of it. */
+#include "shared/json.h"
+#include "shared/loop.h"
+#include "shared/mem.h"
+#include "state-manager/committer.h"
+#include "tests/contract/store_fixture.h"
+#include "tests/unit/suites.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* A store that lets a rival be first, or fails, a number of times; everything else goes to the real one. */
+struct troubled {
+    struct store base;
+    struct store *real;
+    int rivals, failures; /* to come */
+};
+
+static struct troubled *troubled_of(struct store *s)
+{
+    return container_of(s, struct troubled, base);
+}
+
+static void rival_commits(struct store *real, const char *tenant_id)
+{
+    struct head head;
+    ck_assert(real->ops->head(real, tenant_id, &head, NULL));
+    struct entry e = {.tenant_id = tenant_id,
+                      .epoch = *head.epoch ? head.epoch : "rival",
+                      .n = head.n + 1,
+                      .first_seq = head.seq + 1,
+                      .last_seq = head.seq + 1,
+                      .events = VIEW("[{\"type\":\"rival\"}]")};
+    struct entry *group = &e;
+    ck_assert(real->ops->commit(real, &group, 1, NULL) && e.result == COMMIT_DONE);
+}
+
+static bool commit(struct store *s, struct entry **entries, size_t count, struct err *err)
+{
+    struct troubled *t = troubled_of(s);
+    if (t->failures-- > 0)
+        return err_set(err, ERR_UNAVAILABLE, "no space left on the device");
+    if (t->rivals-- > 0)
+        rival_commits(t->real, entries[0]->tenant_id);
+    return t->real->ops->commit(t->real, entries, count, err);
+}
+
+static bool head(struct store *s, const char *tenant_id, struct head *out, struct err *err)
+{
+    return troubled_of(s)->real->ops->head(troubled_of(s)->real, tenant_id, out, err);
+}
+
+static bool get(struct store *s, const char *tenant_id, enum doc_kind kind, struct view key, struct buf *doc,
+                bool *found, struct err *err)
+{
+    return troubled_of(s)->real->ops->get(troubled_of(s)->real, tenant_id, kind, key, doc, found, err);
+}
+
+static bool mark(struct store *s, const struct mark *marks, size_t count, struct err *err)
+{
+    return troubled_of(s)->real->ops->mark(troubled_of(s)->real, marks, count, err);
+}
+
+static bool channel_get(struct store *s, struct view id, struct channel *out, bool *found, struct err *err)
+{
+    return troubled_of(s)->real->ops->channel_get(troubled_of(s)->real, id, out, found, err);
+}
+
+static bool quarantine(struct store *s, const struct quarantined *rows, size_t count, struct err *err)
+{
+    return troubled_of(s)->real->ops->quarantine(troubled_of(s)->real, rows, count, err);
+}
+
+static void close_nothing(struct store *s)
+{
+    (void)s; /* the fixture owns the real one */
+}
+
+static const struct store_ops troubled_ops = {.close = close_nothing,
+                                              .commit = commit,
+                                              .head = head,
+                                              .get = get,
+                                              .mark = mark,
+                                              .channel_get = channel_get,
+                                              .quarantine = quarantine};
+
+static struct store_fixture f;
+static struct troubled troubled;
+static struct loop *loop;
+static struct jobs *jobs;
+static struct committer *committer;
+static struct worker *worker;
+static int done, expected, committed;
+static enum err_code codes[64];
+
+static void on_done(void *ctx, struct job *job)
+{
+    (void)ctx;
+    codes[job->request_id] = job->err.code;
+    job_destroy(job);
+    if (++done == expected)
+        loop_stop(loop);
+}
+
+static void on_late(void *ctx, uint64_t request_id)
+{
+    (void)ctx;
+    codes[request_id] = ERR_TIMEOUT;
+    if (++done == expected)
+        loop_stop(loop);
+}
+
+static void on_committed(void *ctx, const char *tenant_id)
+{
+    (void)ctx;
+    (void)tenant_id;
+    committed++;
+}
+
+static void setup(void)
+{
+    store_fixture_open(&f);
+    struct channel channel = {.phone_number_id = "100", .tenant_id = "t1"};
+    ck_assert(f.writer->ops->channel_put(f.writer, &channel, NULL));
+    troubled = (struct troubled){.base = {&troubled_ops}, .real = f.writer};
+    loop = loop_create();
+    struct jobs_options options = {
+        .queue_length = 64, .timeout_ms = 5000, .on_done = on_done, .on_late = on_late};
+    jobs = jobs_create(loop, &options);
+    committer = committer_create(&troubled.base, jobs, on_committed, NULL);
+    done = committed = 0;
+}
+
+static void teardown(void)
+{
+    if (worker)
+        worker_destroy(worker);
+    worker = NULL;
+    committer_destroy(committer);
+    jobs_destroy(jobs);
+    loop_destroy(loop);
+    store_fixture_close(&f);
+}
+
+static void submit_event(uint64_t id)
+{
+    struct job *job = job_create(JOB_COMMAND, id);
+    snprintf(job->tenant_id, sizeof job->tenant_id, "t1");
+    job->command = COMMAND_EVENTS;
+    job->body = xstrdup("{\"event\":\"mine\",\"data\":1}");
+    job->body_n = strlen(job->body);
+    ck_assert(jobs_submit(jobs, job, VIEW("t1")));
+}
+
+/* All are queued before the committer starts, so that they share an entry. */
+static void run_until(int count)
+{
+    expected = count;
+    worker = worker_start("committer", committer_run, committer);
+    loop_run(loop);
+}
+
+struct tally {
+    uint64_t next_n, next_seq;
+    int rival, mine;
+};
+
+static bool on_entry(void *ctx, const struct log_entry *e)
+{
+    struct tally *t = ctx;
+    struct view one;
+    ck_assert_uint_eq(e->n, ++t->next_n); /* dense */
+    ck_assert_uint_eq(e->first_seq, t->next_seq + 1);
+    for (struct json_iter it = json_iter(e->events); json_next_element(&it, &one); t->next_seq++) {
+        t->rival += json_string_is(json_get(one, "type"), "rival");
+        t->mine += json_string_is(json_get(one, "type"), "mine");
+    }
+    ck_assert_uint_eq(e->last_seq, t->next_seq);
+    return true;
+}
+
+static struct tally read_log(void)
+{
+    struct tally t = {0};
+    ck_assert(f.reader->ops->read_log(f.reader, "t1", LOG_BY_ENTRY, 0, false, on_entry, &t, NULL));
+    return t;
+}
+
+START_TEST(jobs_that_wait_share_an_entry)
+{
+    for (uint64_t id = 1; id <= 10; id++)
+        submit_event(id);
+    run_until(10);
+    struct tally t = read_log();
+    ck_assert_int_eq(t.mine, 10);
+    ck_assert_uint_eq(t.next_n, 1);
+    ck_assert_int_eq(committed, 1);
+}
+END_TEST
+
+START_TEST(an_entry_that_a_rival_was_first_with_is_decided_again)
+{
+    troubled.rivals = 3;
+    for (uint64_t id = 1; id <= 5; id++)
+        submit_event(id);
+    run_until(5);
+    struct tally t = read_log();
+    ck_assert_int_eq(t.rival, 3);
+    ck_assert_int_eq(t.mine, 5); /* each once, although decided four times */
+    for (int id = 1; id <= 5; id++)
+        ck_assert_int_eq(codes[id], ERR_NONE);
+}
+END_TEST
+
+START_TEST(a_rival_who_is_always_first_ends_in_503)
+{
+    troubled.rivals = 1000;
+    submit_event(1);
+    run_until(1);
+    ck_assert_int_eq(codes[1], ERR_UNAVAILABLE);
+    ck_assert_int_eq(read_log().mine, 0);
+}
+END_TEST
+
+START_TEST(a_failed_commit_answers_nobody_ok)
+{
+    troubled.failures = 1;
+    for (uint64_t id = 1; id <= 3; id++)
+        submit_event(id);
+    run_until(3);
+    for (int id = 1; id <= 3; id++)
+        ck_assert_int_eq(codes[id], ERR_UNAVAILABLE);
+    ck_assert_int_eq(read_log().mine, 0);
+    ck_assert_int_eq(committed, 0);
+}
+END_TEST
+
+START_TEST(health_comes_back_without_a_caller)
+{
+    troubled.failures = 1;
+    submit_event(1);
+    run_until(1);
+    for (int i = 0; i < 100 && !committer_healthy(committer); i++)
+        nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+    ck_assert(committer_healthy(committer));
+}
+END_TEST
+
+START_TEST(a_webhook_of_several_tenants_commits_for_each)
+{
+    struct channel other = {.phone_number_id = "200", .tenant_id = "t2"};
+    ck_assert(f.writer->ops->channel_put(f.writer, &other, NULL));
+#define CHANGE(number, id)                                                           \
+    "{\"field\":\"messages\",\"value\":{\"metadata\":{\"phone_number_id\":\"" number \
+    "\"},\"messages\":[{\"from\":\"1\",\"id\":\"" id                                 \
+    "\",\"timestamp\":\"1\",\"type\":\"text\",\"text\":{\"body\":\"x\"}}]}}"
+    static const char body[] = "{\"object\":\"whatsapp_business_account\",\"entry\":[{\"changes\":[" CHANGE(
+        "100", "a") "," CHANGE("200", "a") "," CHANGE("300", "a") "]}]}";
+    struct job *job = job_create(JOB_WEBHOOK, 1);
+    job->body = xstrdup(body);
+    job->body_n = strlen(body);
+    ck_assert(jobs_submit(jobs, job, VIEW("x")));
+    run_until(1);
+    ck_assert_int_eq(codes[1], ERR_NONE);
+    struct head one, two, none;
+    ck_assert(f.reader->ops->head(f.reader, "t1", &one, NULL) &&
+              f.reader->ops->head(f.reader, "t2", &two, NULL) &&
+              f.reader->ops->head(f.reader, "t3", &none, NULL));
+    ck_assert_uint_eq(one.seq, 1);
+    ck_assert_uint_eq(two.seq, 1);
+    ck_assert_uint_eq(none.seq, 0);
+}
+END_TEST
+
+START_TEST(a_full_queue_refuses_and_a_flood_keeps_to_its_half)
+{
+    int taken = 0;
+    for (uint64_t id = 1; id <= 60; id++) {
+        struct job *job = job_create(JOB_COMMAND, id);
+        taken += jobs_submit(jobs, job, VIEW("flood"));
+    }
+    ck_assert_int_eq(taken, 32);
+    struct job *quiet = job_create(JOB_COMMAND, 63);
+    ck_assert(jobs_submit(jobs, quiet, VIEW("quiet")));
+}
+END_TEST
+
+Suite *suite_committer(void)
+{
+    Suite *s = suite_create("committer");
+    TCase *t = tcase_create("committer");
+    tcase_set_timeout(t, 20);
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, jobs_that_wait_share_an_entry);
+    tcase_add_test(t, an_entry_that_a_rival_was_first_with_is_decided_again);
+    tcase_add_test(t, a_rival_who_is_always_first_ends_in_503);
+    tcase_add_test(t, a_failed_commit_answers_nobody_ok);
+    tcase_add_test(t, health_comes_back_without_a_caller);
+    tcase_add_test(t, a_webhook_of_several_tenants_commits_for_each);
+    tcase_add_test(t, a_full_queue_refuses_and_a_flood_keeps_to_its_half);
+    suite_add_tcase(s, t);
+    return s;
+}

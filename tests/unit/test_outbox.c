@@ -1,0 +1,106 @@
+/* The window of unconfirmed publishes: confirms come in any order, "confirmed up to" is only said when it is
+ * true. */
+#include "state-manager/outbox/window.h"
+#include "tests/unit/suites.h"
+#include <stdlib.h>
+
+struct lane {
+    uint64_t entry, rev;
+    int events;
+};
+
+static void on_confirmed(void *ctx, void *owner, uint64_t entry, uint64_t rev)
+{
+    struct lane *lane = owner;
+    (void)ctx;
+    if (entry) {
+        ck_assert_uint_eq(entry, lane->entry + 1); /* in order, none left out */
+        lane->entry = entry;
+    } else if (rev) {
+        lane->rev = rev;
+    } else {
+        lane->events++;
+    }
+}
+
+START_TEST(confirms_are_passed_on_in_order)
+{
+    struct window w;
+    struct lane a = {0}, b = {0};
+    window_init(&w);
+    window_add(&w, 1, &a, 0, 0);
+    window_add(&w, 2, &b, 0, 0);
+    ck_assert(window_follow(&w, &b, 1));
+    window_add(&w, 3, &a, 0, 0);
+    ck_assert(window_follow(&w, &a, 1));
+    window_add(&w, 4, &a, 0, 77);
+    window_ack(&w, 2, false, on_confirmed, NULL);
+    ck_assert_uint_eq(b.entry, 0); /* tag 1 is still out */
+    window_ack(&w, 1, false, on_confirmed, NULL);
+    ck_assert_uint_eq(b.entry, 1);
+    ck_assert_uint_eq(a.entry, 0);
+    window_ack(&w, 4, true, on_confirmed, NULL);
+    ck_assert_uint_eq(a.entry, 1);
+    ck_assert_uint_eq(a.rev, 77);
+    ck_assert_int_eq(a.events + b.events, 3);
+    window_finish(&w);
+}
+END_TEST
+
+START_TEST(an_entry_without_events_waits_for_those_before_it)
+{
+    struct window w;
+    struct lane a = {0};
+    window_init(&w);
+    ck_assert(!window_follow(&w, &a, 1)); /* nothing is out: it is complete now */
+    window_add(&w, 1, &a, 0, 0);
+    window_add(&w, 2, &a, 0, 0);
+    window_ack(&w, 2, false, on_confirmed, NULL);
+    ck_assert(window_follow(&w, &a, 1)); /* behind a confirmed one, but tag 1 is out */
+    ck_assert_uint_eq(a.entry, 0);
+    window_ack(&w, 1, false, on_confirmed, NULL);
+    ck_assert_uint_eq(a.entry, 1);
+    window_finish(&w);
+}
+END_TEST
+
+START_TEST(any_order_of_confirms_ends_the_same)
+{
+    enum { EVENTS = 3000, PER_ENTRY = 3 };
+    struct window w;
+    struct lane lane = {0};
+    uint64_t tags[EVENTS];
+    window_init(&w);
+    srand((unsigned)_i);
+    for (uint64_t i = 0; i < EVENTS; i++) {
+        tags[i] = i + 1;
+        window_add(&w, i + 1, &lane, 0, 0);
+        if ((i + 1) % PER_ENTRY == 0)
+            ck_assert(window_follow(&w, &lane, (i + 1) / PER_ENTRY));
+    }
+    ck_assert(window_full(&w));
+    for (size_t i = EVENTS - 1; i > 0; i--) {
+        size_t j = (size_t)rand() % (i + 1);
+        uint64_t keep = tags[i];
+        tags[i] = tags[j];
+        tags[j] = keep;
+    }
+    for (size_t i = 0; i < EVENTS; i++)
+        window_ack(&w, tags[i], rand() % 50 == 0, on_confirmed, NULL);
+    ck_assert_uint_eq(lane.entry, EVENTS / PER_ENTRY);
+    ck_assert_int_eq(lane.events, EVENTS);
+    ck_assert_uint_eq(window_drop(&w), 0);
+    window_finish(&w);
+}
+END_TEST
+
+Suite *suite_outbox(void)
+{
+    Suite *s = suite_create("outbox");
+    TCase *t = tcase_create("outbox");
+    tcase_add_test(t, confirms_are_passed_on_in_order);
+    tcase_add_test(t, an_entry_without_events_waits_for_those_before_it);
+    tcase_add_loop_test(t, any_order_of_confirms_ends_the_same, 1, 6);
+    suite_add_tcase(s, t);
+    return s;
+}
