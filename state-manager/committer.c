@@ -301,13 +301,15 @@ static void decide_slot(struct committer *c, struct slot *s)
         else if (!batch_failed(s->batch, &err))
             refuse(c, task, &err);
     }
-    if (s->batch && !batch_failed(s->batch, &err)) {
-        s->entry = batch_seal(s->batch, &err);
-        if (s->entry || !err.code)
-            return;
+    struct err failure = {0};
+    if (s->batch)
+        s->entry = batch_seal(s->batch, &failure);
+    else
+        failure = err;
+    if (failure.code) {
+        store_failed(c, &failure);
+        fail_slot(s, &failure);
     }
-    store_failed(c, &err);
-    fail_slot(s, &err);
 }
 
 /* What became of the slot's entry; true when another round is due. */

@@ -153,6 +153,16 @@ static void submit_event(uint64_t id)
     ck_assert(jobs_submit(jobs, job, VIEW("t1")));
 }
 
+static void submit_wrong_event(uint64_t id)
+{
+    struct job *job = job_create(JOB_COMMAND, id);
+    snprintf(job->tenant_id, sizeof job->tenant_id, "t1");
+    job->command = COMMAND_EVENTS;
+    job->body = xstrdup("{\"event\":\"connect\"}");
+    job->body_n = strlen(job->body);
+    ck_assert(jobs_submit(jobs, job, VIEW("t1")));
+}
+
 /* All are queued before the committer starts, so that they share an entry. */
 static void run_until(int count)
 {
@@ -196,6 +206,21 @@ START_TEST(jobs_that_wait_share_an_entry)
     ck_assert_int_eq(t.mine, 10);
     ck_assert_uint_eq(t.next_n, 1);
     ck_assert_int_eq(committed, 1);
+}
+END_TEST
+
+START_TEST(a_refused_call_harms_none_of_those_it_shares_an_entry_with)
+{
+    submit_event(1);
+    submit_wrong_event(2);
+    submit_event(3);
+    submit_wrong_event(4);
+    run_until(4);
+    static const enum err_code want[] = {0, ERR_NONE, ERR_INVALID, ERR_NONE, ERR_INVALID};
+    for (int id = 1; id <= 4; id++)
+        ck_assert_int_eq(codes[id], want[id]);
+    ck_assert_int_eq(read_log().mine, 2);
+    ck_assert(committer_healthy(committer));
 }
 END_TEST
 
@@ -247,20 +272,41 @@ START_TEST(health_comes_back_without_a_caller)
 }
 END_TEST
 
-START_TEST(a_webhook_of_several_tenants_commits_for_each)
-{
-    struct channel other = {.phone_number_id = "200", .tenant_id = "t2"};
-    ck_assert(f.writer->ops->channel_put(f.writer, &other, NULL));
 #define CHANGE(number, id)                                                           \
     "{\"field\":\"messages\",\"value\":{\"metadata\":{\"phone_number_id\":\"" number \
     "\"},\"messages\":[{\"from\":\"1\",\"id\":\"" id                                 \
     "\",\"timestamp\":\"1\",\"type\":\"text\",\"text\":{\"body\":\"x\"}}]}}"
-    static const char body[] = "{\"object\":\"whatsapp_business_account\",\"entry\":[{\"changes\":[" CHANGE(
-        "100", "a") "," CHANGE("200", "a") "," CHANGE("300", "a") "]}]}";
-    struct job *job = job_create(JOB_WEBHOOK, 1);
+
+static void submit_webhook(uint64_t id, const char *body)
+{
+    struct job *job = job_create(JOB_WEBHOOK, id);
     job->body = xstrdup(body);
     job->body_n = strlen(body);
-    ck_assert(jobs_submit(jobs, job, VIEW("x")));
+    ck_assert(jobs_submit(jobs, job, VIEW("t1")));
+}
+
+START_TEST(a_refused_call_harms_no_webhook_that_changes_nothing)
+{
+    static const char body[] =
+        "{\"object\":\"whatsapp_business_account\",\"entry\":[{\"changes\":[" CHANGE("100", "a") "]}]}";
+    submit_webhook(1, body);
+    run_until(1);
+    worker_destroy(worker);
+    submit_webhook(2, body); /* known already */
+    submit_wrong_event(3);
+    run_until(3);
+    ck_assert_int_eq(codes[2], ERR_NONE);
+    ck_assert_int_eq(codes[3], ERR_INVALID);
+}
+END_TEST
+
+START_TEST(a_webhook_of_several_tenants_commits_for_each)
+{
+    struct channel other = {.phone_number_id = "200", .tenant_id = "t2"};
+    ck_assert(f.writer->ops->channel_put(f.writer, &other, NULL));
+    static const char body[] = "{\"object\":\"whatsapp_business_account\",\"entry\":[{\"changes\":[" CHANGE(
+        "100", "a") "," CHANGE("200", "a") "," CHANGE("300", "a") "]}]}";
+    submit_webhook(1, body);
     run_until(1);
     ck_assert_int_eq(codes[1], ERR_NONE);
     struct head one, two, none;
@@ -293,6 +339,8 @@ Suite *suite_committer(void)
     tcase_set_timeout(t, 20);
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, jobs_that_wait_share_an_entry);
+    tcase_add_test(t, a_refused_call_harms_none_of_those_it_shares_an_entry_with);
+    tcase_add_test(t, a_refused_call_harms_no_webhook_that_changes_nothing);
     tcase_add_test(t, an_entry_that_a_rival_was_first_with_is_decided_again);
     tcase_add_test(t, a_rival_who_is_always_first_ends_in_503);
     tcase_add_test(t, a_failed_commit_answers_nobody_ok);
