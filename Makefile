@@ -12,12 +12,22 @@ endif
 BIN := $(BUILD)/bin
 OBJ := $(BUILD)/obj
 VERSION := 0.1.0
+# make V=1 shows the commands.
+Q := $(if $(V),,@)
 
+ifeq ($(VARIANT),fuzz)
+CC := $(firstword $(shell command -v clang-14 clang) clang)
+else
 CC ?= cc
+endif
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Wstrict-prototypes -Wvla -Wswitch-enum \
             -Wformat=2 -Wundef -Wpointer-arith -Wwrite-strings -Werror
+ifeq ($(VARIANT),fuzz)
+WARNINGS := -w
+endif
 OPTIMIZE_release := -O2 -g
 OPTIMIZE_san     := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+OPTIMIZE_fuzz    := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 OPTIMIZE := $(OPTIMIZE_$(VARIANT))
 CFLAGS   := -std=c11 -D_GNU_SOURCE -I. $(WARNINGS) $(OPTIMIZE) -fno-common -pthread -DVERSION='"$(VERSION)"'
 LDFLAGS  := $(OPTIMIZE) -pthread -Wl,--as-needed
@@ -52,29 +62,110 @@ $(shell mkdir -p $(OBJ); [ "$$(cat $(FLAGS_STAMP) 2>/dev/null)" = '$(subst ','\'
 
 $(OBJ)/%.o: %.c $(FLAGS_STAMP)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(INCLUDES) -MMD -MP -c -o $@ $<
+	@echo "  cc   $<"
+	$(Q)$(CC) $(CFLAGS) $(INCLUDES) -MMD -MP -c -o $@ $<
 
 $(SHARED_LIB): $(call objects,$(SHARED_SRC))
 $(SM_LIB): $(call objects,$(filter-out state-manager/main.c,$(SM_SRC)))
 $(GW_LIB): $(call objects,$(filter-out portal-gateway/main.c,$(GW_SRC)))
 $(OBJ)/lib%.a:
 	@rm -f $@
-	ar rcs $@ $^
+	$(Q)ar rcs $@ $^
 
 $(BIN)/state-manager: $(OBJ)/state-manager/main.o $(SM_LIB) $(SHARED_LIB)
 $(BIN)/portal-gateway: $(OBJ)/portal-gateway/main.o $(GW_LIB) $(SHARED_LIB)
 $(BIN)/portalctl: $(call objects,$(CTL_SRC)) $(SHARED_LIB)
 $(BIN)/unit-tests: $(call objects,$(UNIT_SRC)) $(SM_LIB) $(GW_LIB) $(SHARED_LIB)
 $(BIN)/unit-tests: EXTRA_LIBS := $(shell pkg-config --libs check 2>/dev/null)
-$(BINARIES) $(BIN)/unit-tests:
+
+FUZZ_NAMES    := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_BINARIES := $(FUZZ_NAMES:%=$(BIN)/fuzz-%)
+FUZZ_MAIN     := $(if $(filter-out fuzz,$(VARIANT)),$(OBJ)/tests/fuzz/replay.o)
+# A harness knows one service at most: both have tables of the same names.
+FUZZ_LIB_webhook    := $(SM_LIB)
+FUZZ_LIB_sio_packet := $(GW_LIB)
+FUZZ_LIB_ws_message := $(GW_LIB)
+.SECONDEXPANSION:
+$(FUZZ_BINARIES): $(BIN)/fuzz-%: $(OBJ)/tests/fuzz/fuzz_%.o $(FUZZ_MAIN) $$(FUZZ_LIB_$$*) $(SHARED_LIB)
+$(FUZZ_BINARIES): EXTRA_LIBS := $(if $(filter fuzz,$(VARIANT)),-fsanitize=fuzzer)
+
+$(BINARIES) $(BIN)/unit-tests $(FUZZ_BINARIES):
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) $(EXTRA_LIBS)
+	@echo "  link $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) $(EXTRA_LIBS)
+
+NODE_MODULES := tests/node_modules/.package-lock.json
+$(NODE_MODULES): tests/package-lock.json
+	cd tests && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
 
 -include $(shell find $(OBJ) -name '*.d' 2>/dev/null)
 
-.PHONY: unit clean help
+# --- tests; the programs of a variant: make VARIANT=san unit ---
+
+export ASAN_OPTIONS ?= detect_leaks=1:exitcode=99:abort_on_error=0
+export UBSAN_OPTIONS ?= print_stacktrace=1:halt_on_error=1:exitcode=99
+STEPS := tests/lib/steps
+
+.PHONY: unit blackbox replay test check san san-% test-needs
 unit: $(BIN)/unit-tests ## unit and store contract tests; T=name selects one suite
-	CK_RUN_SUITE="$(T)" $(BIN)/unit-tests
+	CK_RUN_SUITE="$(T)" $(if $(filter-out release,$(VARIANT)),CK_FORK=no) tests/lib/unit-counts $(BIN)/unit-tests
+
+blackbox: $(BINARIES) $(NODE_MODULES) ## the real programs with a private broker and the official client; T=name selects
+	BIN_DIR=$(abspath $(BIN)) node tests/lib/run.mjs $(T)
+
+replay: $(FUZZ_BINARIES) ## every file of the fuzz corpus once
+	tests/fuzz/replay $(BIN)
+
+# Installed first: what pkg-config says is read when make starts.
+test: test-needs ## everything but lint and sanitizers; installs what it needs
+	@$(STEPS) unit blackbox replay
+
+check: test-needs ## what CI runs: lint, test, and unit + black box + replay under ASan and UBSan
+	@$(STEPS) lint unit blackbox replay san-unit san-blackbox san-replay
+
+san: test-needs ## unit, black box and corpus replay under ASan and UBSan
+	@$(STEPS) san-unit san-blackbox san-replay
+
+san-%:
+	@$(MAKE) --no-print-directory VARIANT=san $*
+
+test-needs:
+	@deploy/install build run test
+	@$(MAKE) --no-print-directory $(NODE_MODULES)
+
+# --- fuzz: libFuzzer brings its own main; elsewhere replay.c feeds the files it is given ---
+
+.PHONY: fuzz fuzz-run
+fuzz: ## libFuzzer with sanitizers, FUZZ_SECONDS (30) for each parser; T=name selects one
+	@deploy/install build test
+	@$(MAKE) --no-print-directory VARIANT=fuzz fuzz-run
+
+fuzz-run: $(if $(T),$(BIN)/fuzz-$(T),$(FUZZ_BINARIES))
+	FUZZ_SECONDS=$(or $(FUZZ_SECONDS),30) tests/fuzz/run $(BIN) $^
+
+# --- code style ---
+
+.PHONY: lint format format-check
+lint: ## layers, banned calls, headers alone, sizes, whitespace, format, docs against code, scripts
+	tests/lint/run
+
+format: ## rewrite the C sources with clang-format 14
+	tests/lint/format --fix
+
+format-check: ## say what `make format` would change
+	tests/lint/format
+
+# --- the rest ---
+
+.PHONY: run bench clean help
+run: ## the whole system here: broker, services, demo tenant with live traffic, the page's URL; Ctrl-C ends it
+	@deploy/run
+
+bench: ## cost side by side with the floor and Node peers; BENCH_SECONDS (5) for each figure
+	@deploy/install build run test bench
+	@$(MAKE) --no-print-directory build
+	BIN_DIR=$(abspath $(BIN)) node tests/bench/run.mjs
 
 clean: ## remove everything that was built
 	rm -rf build

@@ -20,8 +20,7 @@
     }
 
 const struct config_row gateway_settings_rows[] = {
-    TEXT("AMQP_URL", amqp_url, "amqp://guest:guest@127.0.0.1:5672/", CONFIG_SECRET,
-         "RabbitMQ; may hold a password"),
+    TEXT("AMQP_URL", amqp_url, "amqp://guest:guest@127.0.0.1:5672/", 0, "RabbitMQ; may hold a password"),
     TEXT("EVENTS_EXCHANGE", exchange, "waba.agent-portal.events", CONFIG_REQUIRED,
          "topic exchange that the state-managers publish to"),
     CHOICE("LOG_LEVEL", log_level, "info", "error warn info debug", "debug: one line per event delivered"),
@@ -63,7 +62,7 @@ const struct config_row gateway_settings_rows[] = {
 };
 const size_t gateway_settings_row_count = countof(gateway_settings_rows);
 
-enum { LINGER_MS = 60000, HEADS_INTERVAL_MS = 5000, BIND_ALL_OVER = 1000 };
+enum { LINGER_MS = 60000, RING_LEAST_MS = 60000, HEADS_INTERVAL_MS = 5000, BIND_ALL_OVER = 1000 };
 
 static void fill_policy(struct settings *s)
 {
@@ -82,6 +81,7 @@ static void fill_policy(struct settings *s)
         .lag_events = (uint64_t)s->lag_events,
         .lag_bytes = (size_t)s->lag_bytes,
         .lag_ms = s->lag_s * 1000,
+        .ring_ms = s->lag_s * 1000 > RING_LEAST_MS ? s->lag_s * 1000 : RING_LEAST_MS,
         .bind_all_over = BIND_ALL_OVER,
         .recovery = s->recovery,
     };

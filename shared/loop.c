@@ -9,7 +9,7 @@
 #include <unistd.h>
 #include <uv.h>
 
-enum { SIGNALS = 3 };
+enum { SIGNALS = 3, CLOSING_TURNS = 5 };
 
 struct loop_signal {
     uv_signal_t uv;
@@ -70,7 +70,9 @@ void loop_destroy(struct loop *loop)
         if (loop->signals[i].number)
             uv_close((uv_handle_t *)&loop->signals[i].uv, NULL);
     uv_close((uv_handle_t *)&loop->keeper, NULL);
-    uv_run(&loop->uv, UV_RUN_DEFAULT);
+    /* Turns for what is closing; never for what somebody has forgotten to close. */
+    for (int turn = 0; turn < CLOSING_TURNS; turn++)
+        uv_run(&loop->uv, UV_RUN_NOWAIT);
     int left = uv_loop_close(&loop->uv);
     assert(left == 0 && "a timer or wake outlived its loop");
     (void)left;

@@ -185,13 +185,33 @@ static void answer(struct exchange *x, const struct reply *reply)
     send_reply(x, buf_view(&s->scratch), has_body ? reply->body : VIEW(""));
 }
 
+/*
+ * libwebsockets leaves the input of a socket unread while a reply is due (4.3.5 even ends a connection on
+ * which there is some). Level-triggered, that would spin the loop, and would not tell that the client has
+ * gone. So its reading is paused; because it then asks for writability all the time if it has read something
+ * ahead, the kernel is made to be silent about the socket in a later tick; and the tick itself asks for it.
+ */
+static void quieten(struct conn *c)
+{
+    if (c->quiet == QUIET_NOT) {
+        link_pause(c);
+        c->quiet = QUIET_PAUSED;
+    } else if (c->quiet == QUIET_PAUSED) {
+        loop_silence_fd(c->server->loop, c->fd);
+        c->quiet = QUIET_SILENT;
+    }
+}
+
 /* What follows a reply; false: the connection has to end. */
 static bool go_on(struct conn *c)
 {
     struct exchange *x = c->exchange;
     if (x->rest.len > x->rest_sent) {
+        if (c->state != CONN_SENDING) {
+            link_no_timeout(c);
+            quieten(c);
+        }
         conn_enter(c, CONN_SENDING);
-        link_no_timeout(c);
         return true;
     }
     bool close = x->close;
@@ -252,8 +272,12 @@ static bool dispatch(struct conn *c)
     c->dispatching = false;
     if (x->is_answered)
         return go_on(c);
-    conn_enter(c, CONN_HELD);
     link_no_timeout(c);
+    /* After a body the library copes by itself for a while: short waits of the many, webhooks, are to cost
+     * no system calls. */
+    if (!x->body.len)
+        quieten(c);
+    conn_enter(c, CONN_HELD);
     return true;
 }
 
@@ -283,8 +307,11 @@ bool http_on_body(struct conn *c, struct view chunk)
         x->expected += chunk.n;
         return x->expected <= LINGER_BYTES;
     }
-    if (c->state != CONN_READING)
+    if (c->state != CONN_READING) {
+        if (x)
+            x->close = true; /* 4.3.5 takes what is pipelined behind a body for more of it */
         return c->state != CONN_CUT;
+    }
     /* A request with a body that came in the same packet as the one before it: libwebsockets (4.1.6 to 4.3.5,
      * lws_http_action) hands its head out as its body, and then spins for ever if it gets an answer. */
     if (!x->body.len && chunk.n && http_may_be_request_line(chunk, x->request.method)) {
@@ -292,8 +319,12 @@ bool http_on_body(struct conn *c, struct view chunk)
         http_refuse(c, 400);
         return false;
     }
-    buf_add_view(&x->body, chunk);
-    return true;
+    size_t missing = x->expected - x->body.len;
+    if (chunk.n <= missing)
+        return buf_add_view(&x->body, chunk);
+    buf_add(&x->body, chunk.p, missing);
+    x->close = true; /* as above; and it will not say that the body has ended */
+    return http_on_body_end(c);
 }
 
 bool http_on_body_end(struct conn *c)
@@ -307,24 +338,6 @@ bool http_on_body_end(struct conn *c)
 
 /* The tick: deadlines, and what the library cannot do about sockets with a reply outstanding. */
 
-/*
- * libwebsockets leaves the input of a socket unread while a reply is due. Level-triggered, that would spin
- * the loop, and would not tell that the client has gone. So its reading is paused; because it then asks for
- * writability all the time if it has read something ahead, the kernel is made to be silent about the socket
- * in the next tick; and the tick itself asks for it. Not at once, since short waits are the rule and this
- * costs system calls.
- */
-static void quieten(struct conn *c)
-{
-    if (c->quiet == QUIET_NOT) {
-        link_pause(c);
-        c->quiet = QUIET_PAUSED;
-    } else if (c->quiet == QUIET_PAUSED) {
-        loop_silence_fd(c->server->loop, c->fd);
-        c->quiet = QUIET_SILENT;
-    }
-}
-
 static void quieten_parked(struct server *s)
 {
     for (struct list *node = s->parked.prev; node != &s->parked; node = node->prev) {
@@ -335,6 +348,7 @@ static void quieten_parked(struct server *s)
     }
 }
 
+/* Not at once: this costs system calls, and short waits are the rule. */
 static void park_long_held(struct server *s, int64_t now)
 {
     list_foreach(node, &s->held)
@@ -342,7 +356,8 @@ static void park_long_held(struct server *s, int64_t now)
         struct conn *c = container_of(node, struct conn, node);
         if (now - c->since < PARK_AFTER_MS)
             break;
-        quieten(c);
+        if (c->quiet == QUIET_NOT)
+            quieten(c);
         link_forget_head(c);
         conn_enter(c, CONN_PARKED);
     }

@@ -2,7 +2,7 @@
  * Immutable bytes that many sockets share: one whole WebSocket frame (RFC 6455, 5.2), header included.
  *
  * Reference-counted: whoever keeps a frame holds a reference. An event is framed once per form, when the
- * first socket needs it. What polling will send later is the payload without the header. Thread: the loop's.
+ * first socket needs it. Pings are framed once for all. Thread: the loop's.
  */
 #ifndef PORTAL_GATEWAY_CORE_FRAME_H
 #define PORTAL_GATEWAY_CORE_FRAME_H
@@ -44,6 +44,7 @@ struct frame *frame_of_resync(enum frame_form form, const char *reason, const st
 
 struct frame *frame_ref(struct frame *f);
 void frame_unref(struct frame *f); /* NULL-safe */
+/* What is behind the header: all that a transport without frames would send. */
 struct view frame_payload(const struct frame *f);
 
 #endif

@@ -130,6 +130,7 @@ static bool forget_one_deserted(struct hub *h, int64_t now)
 static void send_heads(struct hub *h, struct heads *heads)
 {
     meter_add(HEADS, 1);
+    h->heads_out++;
     h->upstream.ask_heads(h->upstream.ctx, heads);
 }
 
@@ -165,7 +166,7 @@ static void ask_heads(struct hub *h, bool all)
         heads = heads_create(1);
     if (heads)
         send_heads(h, heads);
-    h->ask_soon = false;
+    h->ask_soon = h->ask_all = false;
 }
 
 static void ask_replay(struct hub *h, struct tenant *t)
@@ -257,8 +258,8 @@ static void on_wake(void *ctx)
         next = letter->next;
         news_take(h, container_of(letter, struct news, letter));
     }
-    if (h->rpc_up && h->ask_soon)
-        ask_heads(h, false);
+    if (h->rpc_up && !h->heads_out && (h->ask_soon || h->ask_all))
+        ask_heads(h, h->ask_all);
     if (mailbox_count(h->inbox))
         loop_wake_signal(h->wake);
     if (h->gathering)
@@ -273,6 +274,17 @@ static void on_wake(void *ctx)
 
 /* --- upkeep --- */
 
+/* Events stay for one to two times ring_ms: a socket that lags longer was cut before. */
+static void forget_old_events(struct hub *h, int64_t now)
+{
+    size_t at = 0;
+    if (now < h->forget_at_ms)
+        return;
+    h->forget_at_ms = now + h->policy->ring_ms;
+    for (struct tenant *t = next_tenant(h, &at); t; t = next_tenant(h, &at))
+        tenant_forget_old(t);
+}
+
 static void on_upkeep(void *ctx)
 {
     struct hub *h = ctx;
@@ -284,6 +296,7 @@ static void on_upkeep(void *ctx)
         ask_heads(h, all);
     while (forget_one_deserted(h, now))
         ;
+    forget_old_events(h, now);
     add_tally(h);
     meter_set(INBOX, mailbox_count(h->inbox));
 }
@@ -299,6 +312,8 @@ struct hub *hub_create(struct loop *loop, const struct policy *policy, const str
     map_init(&h->tenants);
     list_init(&h->sessions);
     list_init(&h->dirty);
+    h->sio_ping = frame_create(WS_TEXT, VIEW("2"));
+    h->ws_ping = frame_create(WS_PING, VIEW(""));
     h->wake = loop_wake_create(loop, on_wake, h);
     h->inbox = mailbox_create(INBOX_CAPACITY, loop_wake_signal, h->wake);
     h->gather_timer = loop_timer_create(loop, on_gathered, h);
@@ -321,6 +336,8 @@ void hub_destroy(struct hub *h)
     for (struct tenant *t = next_tenant(h, &at); t; t = next_tenant(h, &at))
         tenant_destroy(t);
     map_free(&h->tenants);
+    frame_unref(h->sio_ping);
+    frame_unref(h->ws_ping);
     mailbox_destroy(h->inbox, news_discard);
     loop_timer_destroy(h->gather_timer);
     loop_timer_destroy(h->hole_timer);

@@ -45,13 +45,17 @@ struct hub {
     struct map tenants;   /* id -> struct tenant */
     struct list sessions; /* all, by in_hub */
     size_t session_count;
-    struct list dirty; /* tenants with sessions to pump */
+    struct list dirty;                /* tenants with sessions to pump */
+    struct frame *sio_ping, *ws_ping; /* shared by all */
     struct tally tally;
     bool gathering, all_bound;
-    bool ask_soon; /* a tenant wants its head, not only as a retry */
+    size_t heads_out; /* requests for heads that are not answered yet; more wait for them, and go together */
+    bool ask_soon;    /* a tenant wants its head, not only as a retry */
+    bool ask_all;     /* the state-manager can be reached again */
     bool watching_holes;
     bool feed_up, rpc_up, heads_once, heads_fresh; /* fresh: the last request was answered */
     int64_t heads_at_ms;                           /* of the next request for all heads */
+    int64_t forget_at_ms;                          /* of the next time that rings forget what is old */
     struct loop_timer *gather_timer, *upkeep_timer, *hole_timer;
     struct loop_wake *wake; /* letters have come, or a flush goes on */
 };

@@ -52,6 +52,5 @@ extern struct metric gateway_meters[METER_COUNT];
 
 #define meter_add(id, n) metric_add(&gateway_meters[METER_##id], (int64_t)(n))
 #define meter_set(id, n) metric_set(&gateway_meters[METER_##id], (int64_t)(n))
-#define meter_get(id)    metric_get(&gateway_meters[METER_##id])
 
 #endif

@@ -98,8 +98,7 @@ static void on_bound(struct hub *h, struct news *n)
 static void on_rpc_up(struct hub *h, struct news *n)
 {
     (void)n;
-    h->rpc_up = true;
-    h->heads_at_ms = 0;
+    h->rpc_up = h->ask_all = true;
     meter_set(RPC_UP, 1);
 }
 
@@ -136,6 +135,7 @@ static void on_heads(struct hub *h, struct news *n)
     if (!h->heads_fresh)
         log_info("state_manager_answers", "tenants=%zu", n->heads->count);
     h->heads_once = h->heads_fresh = true;
+    h->heads_out--;
     for (size_t i = 0; i < n->heads->count; i++) {
         struct head *item = &n->heads->items[i];
         struct tenant *t = find(h, item->tenant_id);
@@ -152,6 +152,7 @@ static void on_heads_failed(struct hub *h, struct news *n)
     if (h->heads_fresh)
         log_warn("state_manager_silent", "tenants=%zu", n->heads->count);
     h->heads_fresh = false;
+    h->heads_out--;
     meter_add(RPC_FAILED, 1);
     for (size_t i = 0; i < n->heads->count; i++) {
         struct tenant *t = find(h, n->heads->items[i].tenant_id);

@@ -19,6 +19,7 @@ struct policy {
     size_t max_payload;             /* bytes of one message of a client */
     size_t connections_per_user;    /* 0: unlimited */
     size_t ring_events, ring_bytes; /* of a tenant's recent events */
+    int64_t ring_ms;                /* after one to two of which they are forgotten */
     uint64_t lag_events;            /* a socket behind by more is cut */
     size_t lag_bytes;
     int64_t lag_ms;       /* a socket that took nothing for so long is cut */

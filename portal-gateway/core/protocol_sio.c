@@ -191,7 +191,7 @@ static void on_open(struct session *s)
 
 static void ping(struct session *s)
 {
-    session_send(s, frame_create(WS_TEXT, VIEW("2")));
+    session_send(s, frame_ref(s->hub->sio_ping));
 }
 
 const struct protocol protocol_sio = {

@@ -44,8 +44,7 @@ struct position session_position(const struct session *s)
     if (!s->tenant)
         return (struct position){"", 0};
     const struct ring *ring = &s->tenant->stream.ring;
-    bool behind = s->blocked || !list_empty(&s->queued);
-    if (!behind || s->cursor >= ring->head)
+    if (!s->pending || s->cursor >= ring->head)
         return s->tenant->stream.at;
     if (s->cursor > ring->first)
         return ring_at(ring, s->cursor - 1)->at;
@@ -89,7 +88,7 @@ static void gather(struct gather *g, const struct session *s)
         put(g, s->control[i], s->cursor);
     g->own = g->count;
     g->reached = s->cursor;
-    if (s->state != SESSION_LIVE || g->count == GATHER_MAX)
+    if (s->state != SESSION_LIVE || !s->pending || g->count == GATHER_MAX)
         return;
     struct ring *ring = &s->tenant->stream.ring;
     for (; g->reached < ring->head && g->count < GATHER_MAX; g->reached++) {
@@ -125,7 +124,7 @@ static void account(struct session *s, const struct gather *g, size_t taken)
         s->cursor = g->reached;
     else if (taken > own)
         s->cursor = g->behind[taken - 1];
-    s->hub->tally.writes++;
+    s->hub->tally.writes += g->count > 0;
     s->hub->tally.frames += taken;
     s->hub->tally.deliveries += taken - own;
 }
@@ -139,7 +138,7 @@ static void block(struct session *s)
 /* Whether the ring still has what the session has not heard. Reading on from the log would start here. */
 static bool fell_behind(const struct session *s)
 {
-    return s->state == SESSION_LIVE && s->cursor < s->tenant->stream.ring.first;
+    return s->state == SESSION_LIVE && s->pending && s->cursor < s->tenant->stream.ring.first;
 }
 
 void session_pump(struct session *s)
@@ -155,19 +154,14 @@ void session_pump(struct session *s)
     }
     for (int round = 0; round < ROUNDS_MAX; round++) {
         gather(&g, s);
-        if (!g.count) {
-            s->cursor = g.reached;
-            s->lagging = false;
-            return;
-        }
-        size_t taken = s->ops->write(s->link, g.frames, g.count);
+        size_t taken = g.count ? s->ops->write(s->link, g.frames, g.count) : 0;
         account(s, &g, taken);
         if (taken < g.count) {
             block(s);
             return;
         }
         if (g.count < GATHER_MAX) {
-            s->lagging = false;
+            s->pending = s->lagging = false;
             return;
         }
     }
@@ -185,14 +179,14 @@ static bool lags_too_far(const struct session *s)
 
 bool session_mark(struct session *s, uint64_t place)
 {
-    if (s->state != SESSION_LIVE || !list_empty(&s->queued))
+    if (s->state != SESSION_LIVE)
         return false;
-    if (s->blocked) {
-        if (lags_too_far(s))
+    if (s->pending) {
+        if (s->blocked && lags_too_far(s))
             session_close(s, CLOSE_SLOW);
         return false;
     }
-    if (s->cursor < place)
-        s->cursor = place;
-    return true;
+    s->pending = true;
+    s->cursor = place;
+    return !s->blocked;
 }

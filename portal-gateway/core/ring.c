@@ -88,6 +88,12 @@ struct entry *ring_append_resync(struct ring *ring, const char *reason, const st
     return e;
 }
 
+void ring_drop_before(struct ring *ring, uint64_t place)
+{
+    while (ring->first < place && ring->first < ring->head)
+        drop_oldest(ring);
+}
+
 void ring_kill(struct ring *ring, uint64_t place)
 {
     struct entry *e = ring_at(ring, place);

@@ -48,6 +48,8 @@ static inline struct entry *ring_at(const struct ring *ring, uint64_t place)
 }
 /* Bytes of the entries from place to head. */
 uint64_t ring_bytes_from(const struct ring *ring, uint64_t place);
+/* Forgets the entries before that place. */
+void ring_drop_before(struct ring *ring, uint64_t place);
 /* A dead entry keeps its place only. */
 void ring_kill(struct ring *ring, uint64_t place);
 

@@ -27,16 +27,6 @@ static const struct {
 #undef X
 };
 
-const char *session_state_name(enum session_state state)
-{
-    return state_names[state];
-}
-
-const char *close_reason_name(enum close_reason reason)
-{
-    return reasons[reason].name;
-}
-
 void session_set_state(struct session *s, enum session_state state)
 {
     /* What may follow what; a bit per state. */
@@ -191,6 +181,7 @@ static void forget_identity(struct session *s)
     if (s->tenant)
         tenant_remove(s->tenant, s);
     s->tenant = NULL;
+    s->pending = s->lagging = false;
     if (s->claims)
         claims_release(s->claims);
     free(s->claims);

@@ -103,14 +103,14 @@ struct session {
     char *sub;                       /* the user; NULL for a stranger */
     struct tenant *tenant;           /* from HELD on */
     struct member member;            /* its rooms */
-    uint64_t cursor;                 /* all before this place of the ring is heard or not for it */
+    bool pending;                    /* there is something for it in the ring, from the cursor on */
+    uint64_t cursor;                 /* while pending: all before this place is heard or not for it */
     struct list queued; /* HELD: in tenant->held; LIVE with something to send: in tenant->dirty */
     struct list in_hub;
     struct frame **control; /* own frames, sent before events; one reference each */
     unsigned control_count, control_cap;
     bool blocked;             /* the link took less than it was given and has not said that it has room */
     bool lagging;             /* was blocked and has not caught up: ephemeral events are skipped */
-    bool greeted_once;        /* was live before */
     unsigned attachments_due; /* Socket.IO: binary messages that belong to the last packet */
     int64_t expires_wall_ms;
     int64_t due[DUE_COUNT]; /* monotonic ms; 0: not */
@@ -128,8 +128,6 @@ void session_on_pong(struct session *s);
 void session_gone(struct session *s);
 
 void session_set_state(struct session *s, enum session_state state);
-const char *session_state_name(enum session_state state);
-const char *close_reason_name(enum close_reason reason);
 /* Sends what is queued of its own, then closes the link. Once; later calls do nothing. */
 void session_close(struct session *s, enum close_reason reason);
 /* Arms (0: disarms) one deadline. */

@@ -80,7 +80,6 @@ static void let_in(struct tenant *t, struct session *s)
     claims_release(s->claims);
     free(s->claims);
     s->claims = NULL;
-    s->cursor = t->stream.ring.head;
     t->all_marked = false; /* this one is not */
     session_set_due(s, DUE_CONNECT, 0);
     session_set_due(s, DUE_TOKEN_WARNING, s->due[DUE_TOKEN_EXPIRY] - t->hub->policy->token_warning_ms);
@@ -143,6 +142,12 @@ void tenant_send_latest(struct tenant *t, struct session *s)
     while (latest_next(&t->stream.latest, &at, &r))
         if (is_for(t, s, &r->event))
             session_send_event(s, r->event.type, r->event.data);
+}
+
+void tenant_forget_old(struct tenant *t)
+{
+    ring_drop_before(&t->stream.ring, t->aged);
+    t->aged = t->stream.ring.head;
 }
 
 void tenant_requeue(struct tenant *t, struct session *s)

@@ -3,7 +3,7 @@
 const $ = (id) => document.getElementById(id)
 const token = new URLSearchParams(location.hash.slice(1)).get('token')
 const conversations = new Map() // id -> {id, name, last, at, unread, messages: Map(messageId -> message)}
-const ticks = { queued: '🕓', accepted: '🕓', sent: '✓', delivered: '✓✓', read: '✓✓ read', played: '✓✓ played', failed: '⚠ failed' }
+const ticks = { queued: '… queued', accepted: '… accepted', sent: '✓ sent', delivered: '✓✓ delivered', read: '✓✓ read', played: '✓✓ played', failed: '⚠ failed' }
 let chosen = null, offset = null, tries = 0
 
 function conversation(id) {
@@ -11,26 +11,24 @@ function conversation(id) {
   return conversations.get(id)
 }
 
+// What each event does. An outbound message is announced by its conversation; its receipts name it afterwards.
 const handlers = {
   new_message(d) {
     const c = conversation(d.conversationId)
-    const out = d.direction === 'outbound'
-    if (!out) c.name = d.from_name || d.from || c.name
-    c.last = d.message || `[${d.type || 'media'}]`
-    c.at = d.timestamp
-    c.messages.set(d.messageId, { text: c.last, at: d.timestamp, out, status: d.status })
-    if (!out && chosen !== c.id) c.unread++
+    Object.assign(c, { name: d.from_name || d.from || c.name, last: d.message || `[${d.type || 'media'}]`, at: d.timestamp })
+    c.messages.set(d.messageId, { text: c.last, at: d.timestamp })
+    if (chosen !== c.id) c.unread++
   },
   conversation_update(d) {
     const c = conversation(d.conversationId)
-    c.name = d.contact?.name || d.contact?.waId || c.name
-    c.last = d.lastMessage || c.last
-    c.at = d.lastMessageAt || c.at
-    if (d.unread !== undefined && chosen !== c.id) c.unread = d.unread
+    if (d.direction === 'outbound' && d.lastMessageAt > c.at) c.messages.set(d.lastMessageAt, { text: d.lastMessage, at: d.lastMessageAt, out: true, status: 'queued' })
+    Object.assign(c, { last: d.lastMessage || c.last, at: d.lastMessageAt || c.at })
+    if (d.unread !== undefined) c.unread = chosen === c.id ? 0 : d.unread
   },
   status_update(d) {
-    const m = conversation(d.conversationId).messages.get(d.messageId)
-    if (m) m.status = d.status
+    const sent = [...conversation(d.conversationId).messages.values()].filter((m) => m.out)
+    const m = sent.find((x) => x.id === d.messageId) ?? sent.find((x) => !x.id)
+    if (m) Object.assign(m, { id: d.messageId, status: d.status })
   },
   metrics_update(d) {
     $('figures').textContent = `${d.activeConversations} active · ${d.waitingConversations} waiting · ` +
@@ -50,7 +48,7 @@ const clock = (iso) => (iso ? new Date(iso).toLocaleTimeString([], { hour: '2-di
 function row(c) {
   const button = element('button')
   button.append(element('b', c.name), element('small', clock(c.at)), element('small', c.last))
-  if (c.unread) button.append(element('span', c.unread, 'unread'))
+  if (c.unread) button.append(Object.assign(element('span', c.unread, 'unread'), { ariaLabel: `${c.unread} unread` }))
   button.setAttribute('aria-current', c.id === chosen)
   button.dataset.id = c.id
   button.onclick = () => { chosen = c.id; c.unread = 0; draw() }
@@ -61,7 +59,7 @@ function row(c) {
 
 function bubble(m) {
   const li = element('li', m.text, m.out ? 'out' : '')
-  li.append(element('small', `${clock(m.at)} ${m.out ? ticks[m.status] || '' : ''}`))
+  li.append(element('small', `${clock(m.at)} ${m.out ? ticks[m.status] : ''}`, m.status))
   return li
 }
 
@@ -82,10 +80,7 @@ function draw() {
   })
 }
 
-function show(state, text) {
-  $('status').dataset.state = state
-  $('status').textContent = text
-}
+const show = (state, text) => { $('status').dataset.state = state; $('status').textContent = text }
 
 function connect() {
   const url = new URL('ws', location.href)

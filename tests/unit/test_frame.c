@@ -17,12 +17,14 @@ static void shows(struct frame *f, const char *payload)
 START_TEST(an_event_has_a_form_per_protocol)
 {
     struct view data = VIEW("{\"a\":1}"), none = {NULL, 0};
-    shows(frame_of_event(FRAME_SIO, "new_message", data, &at, none), "42[\"new_message\",{\"a\":1},\"k3f9-42\"]");
+    shows(frame_of_event(FRAME_SIO, "new_message", data, &at, none),
+          "42[\"new_message\",{\"a\":1},\"k3f9-42\"]");
     shows(frame_of_event(FRAME_SIO_BARE, "new_message", data, &at, none), "42[\"new_message\",{\"a\":1}]");
     shows(frame_of_event(FRAME_WS, "new_message", data, &at, none),
           "{\"type\":\"event\",\"event\":\"new_message\",\"data\":{\"a\":1},\"offset\":\"k3f9-42\"}");
     shows(frame_of_event(FRAME_WS, "x", VIEW("null"), &at, VIEW("\"user:\\u00e9\"")),
-          "{\"type\":\"event\",\"event\":\"x\",\"data\":null,\"offset\":\"k3f9-42\",\"room\":\"user:\\u00e9\"}");
+          "{\"type\":\"event\",\"event\":\"x\",\"data\":null,\"offset\":\"k3f9-42\",\"room\":\"user:"
+          "\\u00e9\"}");
 }
 END_TEST
 
@@ -30,7 +32,8 @@ START_TEST(a_resync_has_a_form_per_protocol)
 {
     shows(frame_of_resync(FRAME_SIO, "why", &at), "42[\"resync\",{\"reason\":\"why\"},\"k3f9-42\"]");
     shows(frame_of_resync(FRAME_SIO_BARE, "why", &at), "42[\"resync\",{\"reason\":\"why\"}]");
-    shows(frame_of_resync(FRAME_WS, "why", &at), "{\"type\":\"resync\",\"reason\":\"why\",\"offset\":\"k3f9-42\"}");
+    shows(frame_of_resync(FRAME_WS, "why", &at),
+          "{\"type\":\"resync\",\"reason\":\"why\",\"offset\":\"k3f9-42\"}");
 }
 END_TEST
 
@@ -40,7 +43,10 @@ START_TEST(the_header_says_the_length)
         size_t n, header;
         unsigned char bytes[4];
     } rows[] = {
-        {0, 2, {0x81, 0}}, {125, 2, {0x81, 125}}, {126, 4, {0x81, 126, 0, 126}}, {65535, 4, {0x81, 126, 0xff, 0xff}},
+        {0, 2, {0x81, 0}},
+        {125, 2, {0x81, 125}},
+        {126, 4, {0x81, 126, 0, 126}},
+        {65535, 4, {0x81, 126, 0xff, 0xff}},
         {65536, 10, {0x81, 127, 0, 0}},
     };
     for (size_t i = 0; i < countof(rows); i++) {
@@ -60,7 +66,8 @@ START_TEST(an_entry_is_framed_once_per_form)
     struct err err;
     struct ring ring;
     ring_init(&ring, 16, 1 << 20);
-    struct record *r = record_create(VIEW("{\"type\":\"x\",\"tenantId\":\"t\",\"data\":{\"n\":1e400}}"), &err);
+    struct record *r =
+        record_create(VIEW("{\"type\":\"x\",\"tenantId\":\"t\",\"data\":{\"n\":1e400}}"), &err);
     struct entry *e = ring_append(&ring, r, &at);
     struct frame *f = entry_frame(e, FRAME_SIO);
     ck_assert_ptr_eq(f, entry_frame(e, FRAME_SIO));

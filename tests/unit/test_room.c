@@ -1,5 +1,6 @@
 /* Rooms: both indexes against a plain model, through random joins and leaves. */
 #include "portal-gateway/core/room.h"
+#include "tests/unit/dice.h"
 #include "tests/unit/suites.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,15 +48,15 @@ static void check_member(struct model *m, int number)
 static void step(struct model *m)
 {
     char text[16];
-    int room_number = rand() % ROOMS, member = rand() % MEMBERS;
+    int room_number = dice(ROOMS), member = dice(MEMBERS);
     bool was_in = m->in[room_number][member];
     struct room *room = room_get(&m->index, name_of(room_number, text));
     ck_assert_int_eq(room_has(room, &m->members[member]), was_in);
-    if (rand() % 50 == 0) {
+    if (dice(50) == 0) {
         member_finish(&m->members[member]);
         for (int i = 0; i < ROOMS; i++)
             m->in[i][member] = false;
-    } else if (rand() % 2) {
+    } else if (dice(2)) {
         ck_assert_int_eq(room_join(room, &m->members[member]), !was_in);
         m->in[room_number][member] = true;
     } else {
@@ -70,7 +71,7 @@ static void step(struct model *m)
 START_TEST(both_indexes_agree_with_a_model)
 {
     static struct model m;
-    srand(7);
+    dice_seed(7);
     memset(&m, 0, sizeof m);
     room_index_init(&m.index);
     for (int i = 0; i < STEPS; i++)
@@ -95,6 +96,7 @@ START_TEST(a_room_lives_while_somebody_refers_to_it)
     room_unref(room);
     room_join(room, &m);
     room_leave(room, &m);
+    member_finish(&m);
     ck_assert_ptr_eq(room_find(&index, VIEW("a")), room);
     room_unref(room);
     ck_assert_ptr_null(room_find(&index, VIEW("a")));

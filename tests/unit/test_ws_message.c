@@ -5,22 +5,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FINE = ERR_NONE };
-
 static const struct {
     const char *text;
     enum err_code code;
     enum ws_message_type type;
     const char *id, *token;
 } rows[] = {
-    {"{\"type\":\"auth\",\"token\":\"a.b.c\"}", FINE, WS_MESSAGE_AUTH, "", "a.b.c"},
-    {"{\"type\":\"auth\"}", FINE, WS_MESSAGE_AUTH, "", ""},
-    {"{\"type\":\"auth\",\"token\":\"a\\u002eb\",\"id\":7}", FINE, WS_MESSAGE_AUTH, "7", "a.b"},
-    {" {\"type\":\"ping\"} ", FINE, WS_MESSAGE_PING, "", ""},
-    {"{\"type\":\"ping\",\"id\":\"x\",\"more\":[1]}", FINE, WS_MESSAGE_PING, "\"x\"", ""},
-    {"{\"type\":\"ping\",\"id\":{\"no\":1}}", FINE, WS_MESSAGE_PING, "", ""},
-    {"{\"type\":\"dance\",\"id\":1}", FINE, WS_MESSAGE_UNKNOWN, "1", ""},
-    {"{\"type\":\"\"}", FINE, WS_MESSAGE_UNKNOWN, "", ""},
+    {"{\"type\":\"auth\",\"token\":\"a.b.c\"}", ERR_NONE, WS_MESSAGE_AUTH, "", "a.b.c"},
+    {"{\"type\":\"auth\"}", ERR_NONE, WS_MESSAGE_AUTH, "", ""},
+    {"{\"type\":\"auth\",\"token\":\"a\\u002eb\",\"id\":7}", ERR_NONE, WS_MESSAGE_AUTH, "7", "a.b"},
+    {" {\"type\":\"ping\"} ", ERR_NONE, WS_MESSAGE_PING, "", ""},
+    {"{\"type\":\"ping\",\"id\":\"x\",\"more\":[1]}", ERR_NONE, WS_MESSAGE_PING, "\"x\"", ""},
+    {"{\"type\":\"ping\",\"id\":{\"no\":1}}", ERR_NONE, WS_MESSAGE_PING, "", ""},
+    {"{\"type\":\"dance\",\"id\":1}", ERR_NONE, WS_MESSAGE_UNKNOWN, "1", ""},
+    {"{\"type\":\"\"}", ERR_NONE, WS_MESSAGE_UNKNOWN, "", ""},
     {"{\"type\":\"auth\",\"token\":5}", ERR_INVALID, WS_MESSAGE_AUTH, "", ""},
     {"{\"type\":\"auth\",\"token\":\"a\\u0000b\"}", ERR_INVALID, WS_MESSAGE_AUTH, "", ""},
     {"{\"type\":5}", ERR_MALFORMED, WS_MESSAGE_UNKNOWN, "", ""},
@@ -37,7 +35,7 @@ START_TEST(reads_every_row)
     struct ws_message m;
     struct err err = {0};
     bool read = ws_message_parse(view_of(rows[_i].text), &m, &err);
-    ck_assert_msg(read == (rows[_i].code == FINE), "%s: %s", rows[_i].text, err.text);
+    ck_assert_msg(read == (rows[_i].code == ERR_NONE), "%s: %s", rows[_i].text, err.text);
     if (!read)
         ck_assert_int_eq(err.code, rows[_i].code);
     ck_assert_int_eq(m.type, rows[_i].type);
@@ -71,7 +69,8 @@ START_TEST(an_error_repeats_the_id_as_it_came)
     struct buf b;
     buf_init(&b, 1024);
     ws_message_write_error(&b, VIEW("\"a\\u0041\""), "UNKNOWN_TYPE", "no");
-    ck_assert_str_eq(b.data, "{\"type\":\"error\",\"id\":\"a\\u0041\",\"code\":\"UNKNOWN_TYPE\",\"message\":\"no\"}");
+    ck_assert_str_eq(b.data,
+                     "{\"type\":\"error\",\"id\":\"a\\u0041\",\"code\":\"UNKNOWN_TYPE\",\"message\":\"no\"}");
     buf_clear(&b);
     ws_message_write_error(&b, (struct view){NULL, 0}, "C", "m");
     ck_assert_str_eq(b.data, "{\"type\":\"error\",\"code\":\"C\",\"message\":\"m\"}");

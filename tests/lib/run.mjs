@@ -1,0 +1,117 @@
+// Runs the black-box tests: node tests/lib/run.mjs [name...]. One private broker for all; two files at a time; each file
+// is a process group of its own that is ended whatever happens. Closes with `blackbox: N passed, N failed`.
+import { spawn } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+
+const RUN_DIR = fs.mkdtempSync(path.join(os.tmpdir(), 'portalcast-run-'));
+process.env.RUN_DIR = RUN_DIR;
+const { BIN_DIR, PATIENCE, ROOT } = await import('./env.mjs');
+const { Broker } = await import('./broker.mjs');
+
+const FOLDER = path.join(ROOT, 'tests/blackbox');
+const FILE_SECONDS = 240;
+const CONCURRENCY = Number(process.env.CONCURRENCY ?? 2);
+// The long ones first, so that the end is not waiting for one of them.
+const FIRST = ['durability', 'lifecycle', 'webhook'];
+
+const rank = (name) => (FIRST.indexOf(name) + FIRST.length + 1) % (FIRST.length + 1);
+const wanted = process.argv.slice(2);
+const names = fs.readdirSync(FOLDER).filter((f) => f.endsWith('.test.mjs')).map((f) => f.replace('.test.mjs', ''))
+  .filter((name) => !wanted.length || wanted.includes(name)).sort((a, b) => rank(a) - rank(b) || a.localeCompare(b));
+
+const groups = new Set();
+const endGroup = (pid) => {
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch {
+    // nobody left
+  }
+};
+
+function runFile(name, environment) {
+  return new Promise((done) => {
+    const started = Date.now();
+    const log = path.join(RUN_DIR, `${name}.tap`);
+    const out = fs.openSync(log, 'w');
+    const child = spawn(process.execPath, ['--test-reporter=tap', path.join(FOLDER, `${name}.test.mjs`)], {
+      detached: true,
+      env: { ...process.env, ...environment },
+      stdio: ['ignore', out, out],
+    });
+    groups.add(child.pid);
+    let late = false;
+    const timer = setTimeout(() => ((late = true), endGroup(child.pid)), FILE_SECONDS * 1000 * PATIENCE);
+    child.on('exit', (code) => {
+      clearTimeout(timer);
+      endGroup(child.pid);
+      groups.delete(child.pid);
+      fs.closeSync(out);
+      const tap = fs.readFileSync(log, 'utf8');
+      const count = (word) => Number(new RegExp(`^# ${word} (\\d+)`, 'm').exec(tap)?.[1] ?? 0);
+      const result = { name, tap, passed: count('pass'), failed: count('fail') + count('cancelled'), skipped: count('skipped'), seconds: (Date.now() - started) / 1000 };
+      if (code !== 0 && !result.failed) result.failed = 1;
+      if (late) result.failed = Math.max(1, result.failed);
+      result.note = late ? ` (cut after ${FILE_SECONDS * PATIENCE} s)` : '';
+      done(result);
+    });
+  });
+}
+
+// The failing tests with what they say, and the last words of the services.
+function explain({ name, tap }) {
+  const lines = tap.split('\n');
+  lines.forEach((line, i) => {
+    const indent = /^( *)not ok /.exec(line)?.[1].length;
+    if (indent === undefined) return;
+    const end = lines.findIndex((l, k) => k > i && l.startsWith(`${' '.repeat(indent)}  ...`));
+    const block = lines.slice(i, end < 0 ? i + 40 : end).filter((l) => !/^\s*(at .*node:|duration_ms|type:)/.test(l));
+    if (!block.some((l) => /\d+ subtests? failed/.test(l))) console.log(block.slice(0, 60).join('\n'));
+  });
+  if (!/^not ok /m.test(tap)) console.log(lines.slice(-40).join('\n'));
+  for (const dir of fs.readdirSync(RUN_DIR).filter((d) => d.startsWith(`${name}-`)))
+    for (const file of fs.readdirSync(path.join(RUN_DIR, dir)).filter((f) => f.endsWith('.log'))) {
+      const text = fs.readFileSync(path.join(RUN_DIR, dir, file), 'utf8').trimEnd().split('\n');
+      console.log(`--- ${dir}/${file}, last of ${text.length} lines\n${text.slice(-25).join('\n')}`);
+    }
+}
+
+let broker;
+async function finish(code) {
+  for (const pid of groups) endGroup(pid);
+  await broker?.stop();
+  if (code === 0) fs.rmSync(RUN_DIR, { recursive: true, force: true });
+  else console.log(`logs are kept in ${RUN_DIR}`);
+  process.exit(code);
+}
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => finish(1));
+
+async function main() {
+  const missing = ['state-manager', 'portal-gateway', 'portalctl'].filter((p) => !fs.existsSync(path.join(BIN_DIR, p)));
+  if (missing.length || !names.length) {
+    console.log(missing.length ? `not built: ${missing.join(', ')} in ${BIN_DIR}` : `no test is called ${wanted}`);
+    console.log('blackbox: 0 passed, 1 failed');
+    return finish(1);
+  }
+  broker = await Broker.start();
+  const environment = { BROKER_PORT: String(broker.port), BROKER_DIR: broker.dir };
+  const queue = [...names];
+  const results = [];
+  const lane = async () => {
+    for (let name = queue.shift(); name; name = queue.shift()) {
+      const result = await runFile(name, environment);
+      results.push(result);
+      console.log(`  ${result.failed ? 'FAILED' : 'ok    '} ${name.padEnd(12)} ${result.passed} good, ${result.failed} bad, ${result.seconds.toFixed(1)} s${result.note}`);
+      if (result.failed) explain(result);
+      for (const line of result.tap.match(/^ *# seed .*/gm) ?? []) console.log(`    ${line.trim()}`);
+    }
+  };
+  await Promise.all(Array.from({ length: CONCURRENCY }, lane));
+  const sum = (key) => results.reduce((total, r) => total + r[key], 0);
+  if (results.some((r) => r.failed)) console.log(`failed: ${results.filter((r) => r.failed).map((r) => r.name).join(' ')}`);
+  console.log(`blackbox: ${sum('passed')} passed, ${sum('failed')} failed`);
+  await finish(sum('failed') ? 1 : 0);
+}
+
+await main();

@@ -1,0 +1,242 @@
+#include "tests/unit/session_stage.h"
+#include "portal-gateway/core/news.h"
+#include "shared/clock.h"
+#include "shared/mem.h"
+#include "tests/unit/suites.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SECRET "kX2vQ9mTz7Lr4WcB8nYd6HsJ1pGf3aEu"
+
+struct stage stage;
+
+static size_t sink_write(void *link, const struct iovec *frames, size_t n)
+{
+    struct sink *k = link;
+    size_t taken = n < k->takes ? n : k->takes;
+    k->writes++;
+    for (size_t i = 0; i < taken; i++) {
+        const unsigned char *f = frames[i].iov_base;
+        size_t header = (f[1] & 127) == 126 ? 4 : (f[1] & 127) == 127 ? 10 : 2;
+        buf_add(&k->text, f + header, frames[i].iov_len - header);
+        buf_add_char(&k->text, '\n');
+        k->frames++;
+    }
+    return taken;
+}
+
+static void sink_close(void *link, int code, const char *reason)
+{
+    struct sink *k = link;
+    (void)reason;
+    k->closed = true;
+    k->code = code;
+}
+
+static const struct link_ops sink_ops = {.write = sink_write, .close = sink_close};
+
+static void count_bind(void *ctx, const char *tenant_id)
+{
+    (void)ctx;
+    (void)tenant_id;
+    stage.binds++;
+}
+
+static void ignore(void *ctx, const char *tenant_id)
+{
+    (void)ctx;
+    (void)tenant_id;
+}
+
+static void ignore_all(void *ctx)
+{
+    (void)ctx;
+}
+
+static void drop_heads(void *ctx, struct heads *heads)
+{
+    (void)ctx;
+    heads_destroy(heads);
+}
+
+static void ignore_replay(void *ctx, const char *tenant_id, const struct position *after)
+{
+    (void)ctx;
+    (void)tenant_id;
+    (void)after;
+}
+
+void stage_set_up(void)
+{
+    struct err err;
+    struct token_options options = {.algorithm = "HS256", .secret = SECRET, .issuer = "", .audience = ""};
+    struct upstream upstream = {NULL, count_bind, ignore, ignore_all, drop_heads, ignore_replay};
+    stage.policy = (struct policy){.ping_interval_ms = 25000,
+                                   .ping_timeout_ms = 20000,
+                                   .connect_timeout_ms = 10000,
+                                   .token_warning_ms = 60000,
+                                   .linger_ms = 60000,
+                                   .heads_interval_ms = 5000,
+                                   .max_payload = 1000000,
+                                   .connections_per_user = 3,
+                                   .ring_events = 4096,
+                                   .ring_bytes = 1 << 24,
+                                   .lag_events = 50,
+                                   .lag_bytes = 1 << 20,
+                                   .lag_ms = 30000,
+                                   .bind_all_over = 1000,
+                                   .recovery = true};
+    stage.binds = 0;
+    stage.token_seconds = 3600;
+    stage.rules = token_rules_create(&options, &err);
+    ck_assert_ptr_nonnull(stage.rules);
+    stage.loop = loop_create();
+    stage.hub = hub_create(stage.loop, &stage.policy, stage.rules);
+    hub_connect(stage.hub, &upstream);
+}
+
+void stage_tear_down(void)
+{
+    hub_destroy(stage.hub);
+    loop_destroy(stage.loop);
+    token_rules_destroy(stage.rules);
+}
+
+static char *token_of(const char *sub, const char *more)
+{
+    char claims[512];
+    struct err err;
+    int64_t now = clock_wall_ms() / 1000;
+    snprintf(claims, sizeof claims,
+             "{\"tenantId\":\"t1\",\"sub\":\"%s\",\"role\":\"agent\",\"iat\":%lld,\"exp\":%lld%s}", sub,
+             (long long)now, (long long)now + stage.token_seconds, more);
+    return token_sign_hs256(SECRET, claims, &err);
+}
+
+struct sink *opened(const struct protocol *protocol)
+{
+    struct sink *k = xcalloc(1, sizeof *k);
+    k->takes = SIZE_MAX;
+    buf_init(&k->text, SINK_BYTES);
+    k->session = session_create(stage.hub, protocol, NULL);
+    session_on_open(k->session, &sink_ops, k);
+    return k;
+}
+
+void gone(struct sink *k)
+{
+    session_gone(k->session);
+    buf_free(&k->text);
+    free(k);
+}
+
+void say(struct sink *k, const char *message)
+{
+    session_on_message(k->session, view_of(message), true);
+}
+
+void forget_output(struct sink *k)
+{
+    buf_clear(&k->text);
+    k->writes = k->frames = 0;
+}
+
+const char *heard(const struct sink *k)
+{
+    return k->text.data ? k->text.data : "";
+}
+
+void sign_in(struct sink *k, const char *sub, const char *more)
+{
+    struct buf b;
+    char *token = token_of(sub, more);
+    bool sio = k->session->protocol == &protocol_sio;
+    buf_init(&b, 4096);
+    buf_addf(&b, sio ? "40{\"token\":\"%s\"}" : "{\"type\":\"auth\",\"token\":\"%s\"}", token);
+    say(k, b.data);
+    buf_free(&b);
+    free(token);
+}
+
+void answer_heads(const struct position *asked, const char *epoch, uint64_t seq)
+{
+    struct news *n = news_create(NEWS_HEADS, NULL);
+    n->heads = heads_create(1);
+    n->heads->count = 1;
+    struct head *item = &n->heads->items[0];
+    *item = (struct head){.tenant_id = "t1", .asked = *asked, .head = {"", seq}, .answered = true};
+    snprintf(item->head.epoch, sizeof item->head.epoch, "%s", epoch);
+    stage.hub->heads_out++;
+    news_take(stage.hub, n);
+}
+
+void place(const char *epoch, uint64_t seq)
+{
+    answer_heads(&(struct position){"", 0}, epoch, seq);
+}
+
+static struct record *event(uint64_t seq, const char *type, const char *more)
+{
+    char body[512];
+    struct err err = {0};
+    int n =
+        seq ? snprintf(body, sizeof body,
+                       "{\"type\":\"%s\",\"tenantId\":\"t1\",\"epoch\":\"e\",\"seq\":%d%s,\"data\":%d}", type,
+                       (int)seq, more, (int)seq)
+            : snprintf(body, sizeof body, "{\"type\":\"%s\",\"tenantId\":\"t1\"%s,\"data\":0}", type, more);
+    struct record *r = record_create((struct view){body, (size_t)n}, &err);
+    ck_assert_msg(r != NULL, "%s", err.text);
+    return r;
+}
+
+struct tenant *t1(void)
+{
+    return map_get(&stage.hub->tenants, VIEW("t1"));
+}
+
+void flush(void)
+{
+    while (tenant_flush(t1(), SIZE_MAX))
+        ;
+}
+
+void feed_letter(uint64_t seq, size_t count, const char *type, const char *more)
+{
+    struct news *n = news_create(NEWS_EVENTS, "t1");
+    struct record **tail = &n->records;
+    for (size_t i = 0; i < count; i++, tail = &(*tail)->next)
+        *tail = event(seq ? seq + i : 0, type, more);
+    news_take(stage.hub, n);
+}
+
+void feed(uint64_t seq, size_t count, const char *type, const char *more)
+{
+    feed_letter(seq, count, type, more);
+    flush();
+}
+
+struct sink *live(const struct protocol *protocol, const char *sub, const char *more)
+{
+    struct sink *k = opened(protocol);
+    sign_in(k, sub, more);
+    if (!t1()->stream.placed)
+        place("e", 10);
+    ck_assert_int_eq(k->session->state, SESSION_LIVE);
+    forget_output(k);
+    return k;
+}
+
+static void stop(void *ctx)
+{
+    (void)ctx;
+    loop_stop(stage.loop);
+}
+
+void run_for(int64_t ms)
+{
+    struct loop_timer *timer = loop_timer_create(stage.loop, stop, NULL);
+    loop_timer_start(timer, ms, 0);
+    loop_run(stage.loop);
+    loop_timer_destroy(timer);
+}

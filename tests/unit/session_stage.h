@@ -1,0 +1,64 @@
+/*
+ * A stage for tests of sessions: hub, tenant, stream and tokens are the real ones, sockets are sinks that
+ * remember, and the feed is played by hand. Tenant "t1", epoch "e", which stands at 10 when the first session
+ * becomes live.
+ */
+#ifndef TESTS_UNIT_SESSION_STAGE_H
+#define TESTS_UNIT_SESSION_STAGE_H
+
+#include "portal-gateway/core/hub.h"
+#include "portal-gateway/core/session.h"
+#include "portal-gateway/core/tenant.h"
+#include "shared/buf.h"
+#include <stddef.h>
+#include <stdint.h>
+
+enum { SINK_BYTES = 1 << 20 };
+
+/* A link that takes what it is told to, and remembers. */
+struct sink {
+    struct session *session;
+    size_t takes; /* frames per write; SIZE_MAX: all */
+    size_t writes, frames;
+    bool closed;
+    int code;
+    struct buf text; /* payloads, each with a newline behind it */
+};
+
+struct stage {
+    struct loop *loop;
+    struct hub *hub;
+    struct policy policy; /* may be changed before the first session */
+    struct token_rules *rules;
+    size_t binds;
+    int token_seconds; /* until the tokens of sign_in() expire */
+};
+
+extern struct stage stage;
+
+void stage_set_up(void);
+void stage_tear_down(void);
+
+struct sink *opened(const struct protocol *protocol);
+/* Opened and signed in, its output so far forgotten. `more`: members added to the claims, from the comma on.
+ */
+struct sink *live(const struct protocol *protocol, const char *sub, const char *more);
+void gone(struct sink *k);
+void say(struct sink *k, const char *message);
+void sign_in(struct sink *k, const char *sub, const char *more);
+const char *heard(const struct sink *k);
+void forget_output(struct sink *k);
+
+/* An answer to heads, asked for when the stream stood at `asked`. */
+void answer_heads(const struct position *asked, const char *epoch, uint64_t seq);
+/* The one that puts the stream in place. */
+void place(const char *epoch, uint64_t seq);
+struct tenant *t1(void);
+/* One letter with `count` events from seq on (0: without seq), `more` added to their bodies. */
+void feed_letter(uint64_t seq, size_t count, const char *type, const char *more);
+/* The same, then every socket concerned is written to. */
+void feed(uint64_t seq, size_t count, const char *type, const char *more);
+void flush(void);
+void run_for(int64_t ms);
+
+#endif

@@ -1,0 +1,167 @@
+#include "shared/loop.h"
+#include "tests/unit/suites.h"
+#include <pthread.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct probe {
+    struct loop *loop;
+    struct loop_timer *timer;
+    struct loop_wake *wake;
+    int fired;
+    int stop_at; /* so many firings */
+    int64_t last;
+};
+
+static void count(void *ctx)
+{
+    struct probe *p = ctx;
+    p->last = loop_now_ms(p->loop);
+    if (++p->fired == p->stop_at)
+        loop_stop(p->loop);
+}
+
+START_TEST(timers_fire_once_or_again)
+{
+    struct probe once = {.loop = loop_create(), .stop_at = -1};
+    struct probe again = {.loop = once.loop, .stop_at = 3};
+    once.timer = loop_timer_create(once.loop, count, &once);
+    again.timer = loop_timer_create(once.loop, count, &again);
+    int64_t start = loop_now_ms(once.loop);
+    loop_timer_start(once.timer, 1, 0);
+    loop_timer_start(again.timer, 20, 10);
+    loop_run(once.loop);
+    ck_assert_int_eq(once.fired, 1);
+    ck_assert_int_eq(again.fired, 3);
+    ck_assert_int_ge(again.last - start, 40);
+    loop_timer_destroy(once.timer);
+    loop_timer_destroy(again.timer);
+    loop_destroy(once.loop);
+}
+END_TEST
+
+START_TEST(a_started_timer_can_be_moved_and_stopped)
+{
+    struct probe moved = {.loop = loop_create(), .stop_at = 1}, stopped = {.loop = moved.loop};
+    moved.timer = loop_timer_create(moved.loop, count, &moved);
+    stopped.timer = loop_timer_create(moved.loop, count, &stopped);
+    int64_t start = loop_now_ms(moved.loop);
+    loop_timer_start(moved.timer, 1, 0);
+    loop_timer_start(moved.timer, 40, 0);
+    loop_timer_start(stopped.timer, 5, 5);
+    loop_timer_stop(stopped.timer);
+    loop_run(moved.loop);
+    ck_assert_int_ge(moved.last - start, 40);
+    ck_assert_int_eq(stopped.fired, 0);
+    loop_timer_destroy(moved.timer);
+    loop_timer_destroy(stopped.timer);
+    loop_timer_destroy(NULL);
+    loop_destroy(moved.loop);
+}
+END_TEST
+
+static void destroy_itself(void *ctx)
+{
+    struct probe *p = ctx;
+    p->fired++;
+    loop_timer_destroy(p->timer);
+    loop_stop(p->loop);
+}
+
+START_TEST(a_timer_may_destroy_itself)
+{
+    struct probe p = {.loop = loop_create()};
+    p.timer = loop_timer_create(p.loop, destroy_itself, &p);
+    loop_timer_start(p.timer, 0, 1);
+    loop_run(p.loop);
+    usleep(3000);
+    loop_turn(p.loop);
+    ck_assert_int_eq(p.fired, 1);
+    loop_destroy(p.loop);
+}
+END_TEST
+
+static void *signal_thrice(void *wake)
+{
+    for (int i = 0; i < 3; i++) {
+        usleep(2000);
+        loop_wake_signal(wake);
+    }
+    return NULL;
+}
+
+START_TEST(another_thread_wakes_the_loop)
+{
+    struct probe p = {.loop = loop_create(), .stop_at = 3};
+    p.wake = loop_wake_create(p.loop, count, &p);
+    pthread_t thread;
+    ck_assert_int_eq(pthread_create(&thread, NULL, signal_thrice, p.wake), 0);
+    loop_run(p.loop);
+    pthread_join(thread, NULL);
+    ck_assert_int_eq(p.fired, 3);
+    loop_wake_destroy(p.wake);
+    loop_wake_destroy(NULL);
+    loop_destroy(p.loop);
+}
+END_TEST
+
+START_TEST(a_stop_before_run_is_kept)
+{
+    struct loop *loop = loop_create();
+    loop_stop(loop);
+    loop_run(loop);
+    loop_destroy(loop);
+    loop_destroy(NULL);
+}
+END_TEST
+
+START_TEST(signals_are_events)
+{
+    struct probe p = {.loop = loop_create(), .stop_at = 2};
+    loop_on_signal(p.loop, SIGHUP, count, &p);
+    loop_on_signal(p.loop, SIGTERM, count, &p);
+    raise(SIGHUP);
+    loop_turn(p.loop);
+    ck_assert_int_eq(p.fired, 1);
+    raise(SIGTERM);
+    loop_run(p.loop);
+    ck_assert_int_eq(p.fired, 2);
+    loop_destroy(p.loop);
+}
+END_TEST
+
+START_TEST(the_second_request_to_end_is_obeyed_at_once)
+{
+    pid_t child = fork();
+    if (!child) {
+        struct probe p = {.loop = loop_create(), .stop_at = -1};
+        loop_on_signal(p.loop, SIGINT, count, &p);
+        loop_on_signal(p.loop, SIGTERM, count, &p);
+        raise(SIGTERM);
+        loop_turn(p.loop);
+        raise(SIGINT);
+        loop_turn(p.loop);
+        _exit(p.fired == 1 ? 0 : 2); /* reached only if nothing happened */
+    }
+    int status;
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert(WIFEXITED(status));
+    ck_assert_int_eq(WEXITSTATUS(status), 1);
+}
+END_TEST
+
+Suite *suite_loop(void)
+{
+    Suite *suite = suite_create("loop");
+    TCase *tc = tcase_create("loop");
+    tcase_add_test(tc, timers_fire_once_or_again);
+    tcase_add_test(tc, a_started_timer_can_be_moved_and_stopped);
+    tcase_add_test(tc, a_timer_may_destroy_itself);
+    tcase_add_test(tc, another_thread_wakes_the_loop);
+    tcase_add_test(tc, a_stop_before_run_is_kept);
+    tcase_add_test(tc, signals_are_events);
+    tcase_add_test(tc, the_second_request_to_end_is_obeyed_at_once);
+    suite_add_tcase(suite, tc);
+    return suite;
+}
