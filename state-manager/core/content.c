@@ -3,6 +3,7 @@
 #include "shared/json.h"
 #include "state-manager/core/conversing.h"
 #include <stdio.h>
+#include <string.h>
 
 int64_t unix_seconds(struct view value, int64_t fallback)
 {
@@ -50,6 +51,28 @@ static struct view read_media(struct view body, struct buf *room)
     return buf_view(room);
 }
 
+/* type, where its words stand; all other types may have a caption */
+static const struct {
+    const char *type, *path;
+} words[] = {
+    {"text", "text.body"},
+    {"button", "button.text"},
+    {"interactive", "interactive.button_reply.title"},
+    {"interactive", "interactive.list_reply.title"},
+    {"order", "order.text"},
+    {"system", "system.body"},
+};
+
+static struct view read_words(struct view element, const char *type)
+{
+    for (size_t i = 0; i < countof(words); i++) {
+        struct view text = json_path(element, words[i].path);
+        if (!strcmp(words[i].type, type) && json_type(text) == JSON_STRING && text.n > 2)
+            return text;
+    }
+    return string_of(json_get(element, type), "caption");
+}
+
 void content_read(struct view element, struct message *m, struct buf *media)
 {
     char type[64] = "";
@@ -59,7 +82,8 @@ void content_read(struct view element, struct message *m, struct buf *media)
     m->reply_to = string_of(json_get(element, "context"), "id");
     if (!json_copy_string(m->type, type, sizeof type))
         return; /* type-less or odd: the raw element is all we have */
-    struct view body = json_get(element, type);
-    m->text = string_of(body, view_is(view_of(type), "text") ? "body" : "caption");
-    m->media = read_media(body, media);
+    m->text = read_words(element, type);
+    m->media = read_media(json_get(element, type), media);
+    if (!strcmp(type, "reaction"))
+        m->reaction = json_get(element, "reaction");
 }

@@ -134,6 +134,19 @@ static void conversation_put(struct batch *b, const struct conversation *c)
     buf_free(&doc);
 }
 
+void talk_rename(struct batch *b, struct view channel_id, const struct talk *t, const struct party *party)
+{
+    char names[PARTY_NAMES_MAX][PARTY_NAME_BYTES];
+    struct conversation c;
+    size_t count = party_names(party, names);
+    if (!count || !conversation_read(batch_get(b, DOC_CONVERSATION, view_of(t->now.id)), &c))
+        return;
+    for (size_t i = 0; i < count; i++)
+        learn_name(b, channel_id, names[i], c.id);
+    learn_party(&c, party);
+    conversation_put(b, &c);
+}
+
 void message_put(struct batch *b, const struct message *m)
 {
     struct buf doc;

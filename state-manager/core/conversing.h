@@ -30,12 +30,17 @@ bool talk_load(struct batch *b, struct view conversation_id, struct talk *out, s
 /* The message becomes part of the conversation: last message, unread, waiting, figures. Writes both
  * documents. */
 void talk_add(struct batch *b, struct talk *t, const struct message *m);
+/* The customer of an open conversation has these names, too, from now on; they show in it. */
+void talk_rename(struct batch *b, struct view channel_id, const struct talk *t, const struct party *party);
 void talk_announce(struct batch *b, const struct talk *t); /* conversation_update */
 
 /* Puts a message's document in its place. */
 void message_put(struct batch *b, const struct message *m);
 /* The message with this wamid on this channel, under whichever id. False: there is none. */
 bool message_find(struct batch *b, struct view channel_id, struct view wamid, struct message *out) MUSTCHECK;
+/* Does what an edit, a revoke or a system message says; the message itself is in the conversation already.
+ * amend.c. */
+void message_amend(struct batch *b, struct command *c, const struct talk *t, const struct message *m);
 /* Applies a receipt (raw status element); true when it was new. Announces when it moved the message's status.
  */
 bool receipt_apply(struct batch *b, struct message *m, struct view receipt);

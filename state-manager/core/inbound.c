@@ -90,6 +90,7 @@ bool decide_inbound(struct batch *b, struct command *c, struct err *err)
         m.from_name = party.name;
         bool reopens = t.before.closed;
         talk_add(b, &t, &m);
+        message_amend(b, c, &t, &m);
         announce_message(b, &t, &m);
         if (reopens)
             talk_announce(b, &t);
@@ -118,6 +119,7 @@ bool decide_echo(struct batch *b, struct command *c, struct err *err)
         m.channel_id = quoted(c->channel_id, channel, sizeof channel);
         m.from = member(c->element, "from");
         talk_add(b, &t, &m);
+        message_amend(b, c, &t, &m);
         talk_announce(b, &t);
         receipts_unpark(b, c->channel_id, view_of(wamid), &m);
     }

@@ -160,6 +160,8 @@ bool message_read(struct view doc, struct message *out)
         .errors = member(doc, "errors"),
         .raw = member(doc, "raw"),
         .timestamp = date(doc, "timestamp"),
+        .edited_at = date(doc, "editedAt"),
+        .revoked_at = date(doc, "revokedAt"),
         .status = message_status_parse(json_get(doc, "status")),
         .history = member(doc, "statusHistory"),
         .ord = number(doc, "ord"),
@@ -187,6 +189,10 @@ void message_write(const struct message *m, struct buf *out)
     put_if_there(&w, "replyTo", m->reply_to);
     put_if_there(&w, "reaction", m->reaction);
     put_date(&w, "timestamp", m->timestamp);
+    if (m->edited_at)
+        put_date(&w, "editedAt", m->edited_at);
+    if (m->revoked_at)
+        put_date(&w, "revokedAt", m->revoked_at);
     jw_key_text(&w, "status", message_status_name(m->status));
     jw_key_raw(&w, "statusHistory", m->history.n ? m->history : VIEW("[]"));
     put_if_there(&w, "errors", m->errors);

@@ -251,6 +251,75 @@ START_TEST(a_customer_keeps_the_conversation_under_a_new_name)
 }
 END_TEST
 
+static struct message stored(const char *wamid)
+{
+    char id[MODEL_ID_SIZE];
+    struct message m;
+    message_id_for(VIEW("100"), view_of(wamid), id);
+    ck_assert(message_read(batch_get(batch, DOC_MESSAGE, view_of(id)), &m));
+    return m;
+}
+
+START_TEST(edits_revokes_and_reactions_name_another_message)
+{
+    struct buf events;
+    struct view data;
+    buf_init(&events, 1 << 20);
+    ck_assert(decide(COMMAND_INBOUND, text_message, NULL));
+    ck_assert(
+        decide(COMMAND_INBOUND,
+               "{\"from\":\"4477\",\"id\":\"e1\",\"timestamp\":\"1789200001\",\"type\":\"edit\",\"edit\":{"
+               "\"original_message_id\":\"wamid.1\",\"message\":{\"type\":\"text\",\"text\":{\"body\":"
+               "\"mended\"}}}}",
+               NULL));
+    ck_assert(view_is(stored("wamid.1").text, "\"mended\""));
+    ck_assert_int_eq(stored("wamid.1").edited_at, 1789200001000);
+    ck_assert(decide(
+        COMMAND_INBOUND,
+        "{\"from\":\"4477\",\"id\":\"x1\",\"timestamp\":\"1789200002\",\"type\":\"reaction\",\"reaction\":{"
+        "\"message_id\":\"wamid.1\",\"emoji\":\"x\"}}",
+        NULL));
+    ck_assert(json_string_is(json_get(stored("x1").reaction, "emoji"), "x"));
+    ck_assert(decide(
+        COMMAND_INBOUND,
+        "{\"from\":\"4477\",\"id\":\"r1\",\"timestamp\":\"1789200003\",\"type\":\"revoke\",\"revoke\":{"
+        "\"original_message_id\":\"wamid.1\"}}",
+        NULL));
+    ck_assert_uint_eq(stored("wamid.1").text.n + stored("wamid.1").raw.n, 0); /* its words are gone */
+    ck_assert(decide(
+        COMMAND_INBOUND,
+        "{\"from\":\"4477\",\"id\":\"r2\",\"timestamp\":\"1789200003\",\"type\":\"revoke\",\"revoke\":{"
+        "\"original_message_id\":\"never seen\"}}",
+        NULL));
+    ck_assert_int_eq(events_of(commit(&events), "new_message", &data), 5);
+    ck_assert(json_string_is(json_get(data, "type"), "revoke"));
+    buf_free(&events);
+}
+END_TEST
+
+START_TEST(a_customer_who_changes_his_number_keeps_his_conversation)
+{
+    struct buf events;
+    struct view data;
+    buf_init(&events, 1 << 20);
+    ck_assert(decide(COMMAND_INBOUND, text_message, NULL));
+    ck_assert(decide(
+        COMMAND_INBOUND,
+        "{\"from\":\"4477\",\"id\":\"s1\",\"timestamp\":\"1789200001\",\"type\":\"system\",\"system\":{"
+        "\"type\":\"user_changed_number\",\"wa_id\":\"4488\",\"body\":\"moved\"}}",
+        NULL));
+    commit(&events);
+    ck_assert(decide(COMMAND_INBOUND,
+                     "{\"from\":\"4488\",\"id\":\"n1\",\"timestamp\":\"1789200002\",\"type\":\"text\","
+                     "\"text\":{\"body\":\"b\"}}",
+                     NULL));
+    ck_assert_int_eq(events_of(commit(&events), "new_message", &data), 1);
+    ck_assert(!json_is_true(json_get(data, "isNewConversation")));
+    ck_assert_int_eq(figures_now().active, 1);
+    buf_free(&events);
+}
+END_TEST
+
 START_TEST(a_late_message_does_not_become_the_last)
 {
     struct buf events;
@@ -468,6 +537,8 @@ Suite *suite_commands(void)
     tcase_add_test(t, the_ladder_of_statuses);
     tcase_add_test(t, figures_follow_the_conversations);
     tcase_add_test(t, a_customer_keeps_the_conversation_under_a_new_name);
+    tcase_add_test(t, edits_revokes_and_reactions_name_another_message);
+    tcase_add_test(t, a_customer_who_changes_his_number_keeps_his_conversation);
     tcase_add_test(t, a_late_message_does_not_become_the_last);
     tcase_add_test(t, an_agents_message_is_checked_queued_and_announced);
     tcase_add_test(t, published_events_are_whole_or_not_at_all);
