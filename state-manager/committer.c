@@ -254,6 +254,7 @@ static void take_job(struct committer *c, struct job *job)
                               .element = {job->body, job->body_n},
                               .conversation_id = view_of(job->id),
                               .author = view_of(job->author),
+                              .idempotency_key = view_of(job->idempotency_key),
                               .reply = &job->reply};
     if (job->type == JOB_WEBHOOK)
         unpack_webhook(c, job);

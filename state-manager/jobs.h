@@ -41,6 +41,7 @@ struct job {
     char tenant_id[TENANT_ID_MAX + 1];
     char id[128]; /* of the conversation, or the phone number id */
     char author[TOKEN_NAME_MAX + 1];
+    char idempotency_key[IDEMPOTENCY_KEY_MAX + 1];
     char origin[160]; /* the allowed origin to answer to, or "" */
     enum command_type command;
     char *body; /* owned */

@@ -39,7 +39,7 @@ struct batch {
     struct retired *retired;
     struct buf events; /* bodies, comma between */
     struct figures figures, figures_before;
-    bool figures_loaded, failed;
+    bool figures_loaded, figures_touched, failed;
     struct err failure;
     struct entry entry;
     struct change *changes;
@@ -205,6 +205,12 @@ struct figures *batch_figures(struct batch *b)
     return &b->figures;
 }
 
+void batch_touch_figures(struct batch *b)
+{
+    batch_figures(b);
+    b->figures_touched = true;
+}
+
 void batch_emit(struct batch *b, const struct event_draft *draft, struct emitted *out)
 {
     struct emitted ignored, *e = out ? out : &ignored;
@@ -235,7 +241,8 @@ void batch_emit(struct batch *b, const struct event_draft *draft, struct emitted
 
 static void put_figures(struct batch *b)
 {
-    if (!b->figures_loaded || !memcmp(&b->figures, &b->figures_before, sizeof b->figures))
+    if (!b->figures_loaded ||
+        (!b->figures_touched && !memcmp(&b->figures, &b->figures_before, sizeof b->figures)))
         return;
     struct buf doc;
     buf_init(&doc, DOC_MAX);

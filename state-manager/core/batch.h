@@ -37,6 +37,9 @@ struct view batch_get(struct batch *b, enum doc_kind kind, struct view key);
 void batch_put(struct batch *b, enum doc_kind kind, struct view key, struct doc_place place, struct view doc);
 struct figures *batch_figures(struct batch *b); /* to be changed in place; written by batch_seal() */
 
+/* The figures count as changed, so that they are announced although they are the same. */
+void batch_touch_figures(struct batch *b);
+
 struct emitted {
     char id[24];
     char offset[OFFSET_SIZE]; /* "" for what has no seq */

@@ -20,17 +20,22 @@ enum {
     CHANNEL_ID_MAX = 64, /* phone number id: [A-Za-z0-9_-] */
     WAMID_MAX = 180,     /* bytes; the documented most is 128 */
     TEXT_MAX_CHARS = 4096,
-    EVENTS_PER_CALL_MAX = 500
+    EVENTS_PER_CALL_MAX = 500,
+    IDEMPOTENCY_KEY_MAX = 100
 };
 
 /* type, deciding function, name in logs and metrics */
-#define COMMANDS(X)                                                                \
-    X(INBOUND, decide_inbound, "inbound")    /* a customer wrote */                \
-    X(ECHO, decide_echo, "echo")             /* an agent wrote on the phone */     \
-    X(RECEIPT, decide_receipt, "receipt")    /* sent, delivered, read... */        \
-    X(ACCOUNT, decide_account, "account")    /* the rest of a webhook, kept raw */ \
-    X(OUTBOUND, decide_outbound, "outbound") /* an agent wrote in the portal */    \
-    X(EVENTS, decide_events, "events")       /* another backend publishes */
+#define COMMANDS(X)                                                                            \
+    X(INBOUND, decide_inbound, "inbound")       /* a customer wrote */                         \
+    X(ECHO, decide_echo, "echo")                /* an agent wrote on the phone */              \
+    X(RECEIPT, decide_receipt, "receipt")       /* sent, delivered, read... */                 \
+    X(ACCOUNT, decide_account, "account")       /* the rest of a webhook, kept raw */          \
+    X(OUTBOUND, decide_outbound, "outbound")    /* an agent wrote in the portal */             \
+    X(PATCH, decide_patch, "patch")             /* status, assignee, tags of a conversation */ \
+    X(READ, decide_read, "read")                /* somebody has read a conversation */         \
+    X(CORRELATE, decide_correlate, "correlate") /* a conversation's name in another system */  \
+    X(REFRESH, decide_refresh, "refresh")       /* announce the figures */                     \
+    X(EVENTS, decide_events, "events")          /* another backend publishes */
 
 enum command_type {
 #define X(type, decide, name) COMMAND_##type,
@@ -44,10 +49,11 @@ struct command {
     struct view element;         /* raw JSON: message, echo, status, value, or the body of the call */
     struct view contact;         /* raw: what value.contacts says of the customer, or empty */
     struct view field;           /* raw: `field` of the change (account) */
-    struct view conversation_id; /* plain; outbound */
-    struct view author;          /* plain: sub of the agent; outbound */
+    struct view conversation_id; /* plain; calls about one */
+    struct view author;          /* plain: sub of the caller */
+    struct view idempotency_key; /* plain; empty: none */
     /* --- outcome --- */
-    bool duplicate;    /* known already: nothing changed */
+    bool duplicate;    /* known already: nothing changed; a call is answered as it was then */
     struct buf *reply; /* answers of calls, NULL for webhooks */
 };
 
@@ -60,6 +66,10 @@ bool decide_echo(struct batch *b, struct command *c, struct err *err) MUSTCHECK;
 bool decide_receipt(struct batch *b, struct command *c, struct err *err) MUSTCHECK;
 bool decide_account(struct batch *b, struct command *c, struct err *err) MUSTCHECK;
 bool decide_outbound(struct batch *b, struct command *c, struct err *err) MUSTCHECK;
+bool decide_patch(struct batch *b, struct command *c, struct err *err) MUSTCHECK;
+bool decide_read(struct batch *b, struct command *c, struct err *err) MUSTCHECK;
+bool decide_correlate(struct batch *b, struct command *c, struct err *err) MUSTCHECK;
+bool decide_refresh(struct batch *b, struct command *c, struct err *err) MUSTCHECK;
 bool decide_events(struct batch *b, struct command *c, struct err *err) MUSTCHECK;
 
 #endif

@@ -198,6 +198,15 @@ void talk_add(struct batch *b, struct talk *t, const struct message *m)
     conversation_put(b, c);
 }
 
+void talk_change(struct batch *b, struct talk *t)
+{
+    t->now.version++;
+    t->now.updated_at = batch_now(b);
+    figures_conversation(batch_figures(b), &t->before, &t->now);
+    conversation_put(b, &t->now);
+    talk_announce(b, t);
+}
+
 void talk_announce(struct batch *b, const struct talk *t)
 {
     const struct conversation *c = &t->now;

@@ -32,6 +32,8 @@ bool talk_load(struct batch *b, struct view conversation_id, struct talk *out, s
 void talk_add(struct batch *b, struct talk *t, const struct message *m);
 /* The customer of an open conversation has these names, too, from now on; they show in it. */
 void talk_rename(struct batch *b, struct view channel_id, const struct talk *t, const struct party *party);
+/* Something about the conversation itself changed: new version, figures, announced. */
+void talk_change(struct batch *b, struct talk *t);
 void talk_announce(struct batch *b, const struct talk *t); /* conversation_update */
 
 /* Puts a message's document in its place. */

@@ -69,7 +69,7 @@ struct message {
     struct view channel_id; /* raw */
     enum direction direction;
     struct view type, text, media, from, from_name, reply_to, reaction, errors, raw; /* raw */
-    int64_t timestamp, edited_at, revoked_at; /* wall ms; 0: never */
+    int64_t timestamp, edited_at, revoked_at;                                        /* wall ms; 0: never */
     enum message_status status;
     struct view history; /* raw array of {status, timestamp, participant?} */
     int64_t ord;

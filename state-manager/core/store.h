@@ -25,13 +25,14 @@
 #include <stdint.h>
 
 /* kind, its name in the log and (plural) in the store, whether it is listed by parent */
-#define DOC_KINDS(X)                                                                   \
-    X(CONVERSATION, "conversation", "conversations", true)                             \
-    X(MESSAGE, "message", "messages", true)                                            \
-    X(ALIAS, "alias", "aliases", false)  /* another name of a document -> its key */   \
-    X(PARKED, "parked", "parked", false) /* receipts that came before their message */ \
-    X(RAW, "raw", "raw", true)           /* accepted, not understood yet */            \
-    X(LATEST, "latest", "latest", true)  /* newest event body per (type, key) */       \
+#define DOC_KINDS(X)                                                                      \
+    X(CONVERSATION, "conversation", "conversations", true)                                \
+    X(MESSAGE, "message", "messages", true)                                               \
+    X(ALIAS, "alias", "aliases", false)  /* another name of a document -> its key */      \
+    X(PARKED, "parked", "parked", false) /* receipts that came before their message */    \
+    X(RAW, "raw", "raw", true)           /* accepted, not understood yet */               \
+    X(LATEST, "latest", "latest", true)  /* newest event body per (type, key) */          \
+    X(REPLY, "reply", "replies", false)  /* what was answered under an Idempotency-Key */ \
     X(FIGURES, "figures", "figures", false)
 
 enum doc_kind {

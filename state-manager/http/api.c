@@ -27,6 +27,10 @@ static const struct route {
     {HTTP_GET, "/api/v1/conversations/{}", ACCESS_TENANT, BODY_NONE, conversation_get},
     {HTTP_GET, "/api/v1/conversations/{}/messages", ACCESS_TENANT, BODY_NONE, messages_list},
     {HTTP_POST, "/api/v1/conversations/{}/messages", ACCESS_TENANT, BODY_JSON, message_post},
+    {HTTP_PATCH, "/api/v1/conversations/{}", ACCESS_TENANT, BODY_JSON, conversation_patch},
+    {HTTP_POST, "/api/v1/conversations/{}/read", ACCESS_TENANT, BODY_NONE, conversation_read_post},
+    {HTTP_POST, "/api/v1/conversations/{}/correlate", ACCESS_TENANT, BODY_JSON, conversation_correlate},
+    {HTTP_POST, "/api/v1/dashboard/stats/refresh", ACCESS_TENANT, BODY_NONE, stats_refresh},
     {HTTP_GET, "/api/v1/dashboard/stats", ACCESS_TENANT, BODY_NONE, stats_get},
     {HTTP_POST, "/api/v1/events", ACCESS_SERVICE, BODY_JSON, events_post},
     {HTTP_PUT, "/api/v1/admin/channels/{}", ACCESS_ADMIN, BODY_JSON, channel_put},
@@ -169,6 +173,23 @@ void api_submit(struct call *c, struct job *job, struct view lane)
         return;
     err_set(&err, ERR_UNAVAILABLE, "too many calls are waiting");
     api_fail(c, &err);
+}
+
+bool api_take_key(struct call *c, struct job *job)
+{
+    struct err err;
+    struct view key = request_header(c->request, "idempotency-key");
+    if (!key.n)
+        return true;
+    bool printable = view_copy(key, job->idempotency_key, sizeof job->idempotency_key);
+    for (size_t i = 0; i < key.n; i++)
+        printable = printable && key.p[i] > 0x20 && key.p[i] < 0x7f;
+    if (printable)
+        return true;
+    err_set(&err, ERR_MALFORMED, "an Idempotency-Key has 1 to %d visible ASCII characters",
+            IDEMPOTENCY_KEY_MAX);
+    api_fail(c, &err);
+    return false;
 }
 
 void api_on_done(void *ctx, struct job *job)

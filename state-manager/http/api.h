@@ -45,6 +45,8 @@ void api_on_late(void *api, uint64_t request_id);
 
 /* Sends the call to a worker; the caller has filled in the job's own fields. */
 void api_submit(struct call *c, struct job *job, struct view lane);
+/* The caller's Idempotency-Key into the job; false: it breaks the rule, and was answered. */
+bool api_take_key(struct call *c, struct job *job);
 void api_fail(struct call *c, const struct err *err);
 void api_answer(struct call *c, int status, const char *content_type, struct view body);
 

@@ -99,16 +99,45 @@ void messages_list(struct call *c)
     }
 }
 
-void message_post(struct call *c)
+/* A command about the conversation of the path, with the body of the call. */
+static void submit_command(struct call *c, enum command_type type, int status)
 {
     struct job *job = tenant_job(c, JOB_COMMAND);
     if (!job)
         return;
-    job->command = COMMAND_OUTBOUND;
-    job->status = 202;
+    job->command = type;
+    job->status = status;
     job->body = xstrndup(c->body.p, c->body.n);
     job->body_n = c->body.n;
-    submit(c, job);
+    if (api_take_key(c, job))
+        submit(c, job);
+    else
+        job_destroy(job);
+}
+
+void message_post(struct call *c)
+{
+    submit_command(c, COMMAND_OUTBOUND, 202);
+}
+
+void conversation_patch(struct call *c)
+{
+    submit_command(c, COMMAND_PATCH, 200);
+}
+
+void conversation_read_post(struct call *c)
+{
+    submit_command(c, COMMAND_READ, 200);
+}
+
+void conversation_correlate(struct call *c)
+{
+    submit_command(c, COMMAND_CORRELATE, 200);
+}
+
+void stats_refresh(struct call *c)
+{
+    submit_command(c, COMMAND_REFRESH, 200);
 }
 
 void stats_get(struct call *c)

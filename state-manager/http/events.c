@@ -11,5 +11,9 @@ void events_post(struct call *c)
     job->status = 202;
     job->body = xstrndup(c->body.p, c->body.n);
     job->body_n = c->body.n;
-    api_submit(c, job, view_of(job->tenant_id));
+    memcpy(job->author, c->claims.sub, sizeof job->author);
+    if (api_take_key(c, job))
+        api_submit(c, job, view_of(job->tenant_id));
+    else
+        job_destroy(job);
 }

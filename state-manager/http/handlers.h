@@ -12,7 +12,11 @@ void conversations_list(struct call *c);
 void conversation_get(struct call *c);
 void messages_list(struct call *c);
 void message_post(struct call *c);
+void conversation_patch(struct call *c);
+void conversation_read_post(struct call *c);
+void conversation_correlate(struct call *c);
 void stats_get(struct call *c);
+void stats_refresh(struct call *c);
 /* events.c */
 void events_post(struct call *c);
 /* channels.c */

@@ -389,6 +389,115 @@ START_TEST(an_agents_message_is_checked_queued_and_announced)
 }
 END_TEST
 
+static bool call(enum command_type type, const char *id, const char *body, const char *key, struct err *err)
+{
+    struct command c = {.type = type,
+                        .element = view_of(body),
+                        .conversation_id = view_of(id),
+                        .author = VIEW("agent-1"),
+                        .idempotency_key = view_of(key),
+                        .reply = &reply};
+    buf_clear(&reply);
+    *err = (struct err){0};
+    return command_decide(batch, &c, err);
+}
+
+START_TEST(a_conversation_is_patched_with_its_version)
+{
+    static const struct {
+        const char *body;
+        enum err_code code;
+        int announced;
+    } rows[] = {{"{\"assignee\":\"ann\",\"tags\":[\"vip\"],\"version\":1}", ERR_NONE, 1},
+                {"{\"status\":\"closed\",\"version\":1}", ERR_CONFLICT, 0},
+                {"{\"status\":\"closed\",\"version\":2}", ERR_NONE, 1},
+                {"{\"status\":\"closed\"}", ERR_NONE, 0}, /* it is */
+                {"{\"assignee\":null}", ERR_NONE, 1},
+                {"{\"status\":\"waiting\"}", ERR_INVALID, 0},
+                {"{\"assignee\":5}", ERR_INVALID, 0},
+                {"{\"tags\":[5]}", ERR_INVALID, 0},
+                {"{\"version\":\"2\"}", ERR_INVALID, 0},
+                {"{\"owner\":\"x\"}", ERR_INVALID, 0},
+                {"[]", ERR_INVALID, 0}};
+    struct buf events;
+    struct err err;
+    char id[MODEL_ID_SIZE];
+    buf_init(&events, 1 << 20);
+    ck_assert(decide(COMMAND_INBOUND, text_message, NULL));
+    commit(&events);
+    conversation_id_for(VIEW("100"), VIEW("w:4477"), id);
+    for (size_t i = 0; i < countof(rows); i++) {
+        ck_assert_msg(call(COMMAND_PATCH, id, rows[i].body, "", &err) == !rows[i].code, "%s: %s",
+                      rows[i].body, err.text);
+        ck_assert_int_eq(err.code, rows[i].code);
+        ck_assert_msg(events_of(commit(&events), "conversation_update", NULL) == rows[i].announced, "%s",
+                      rows[i].body);
+    }
+    ck_assert_int_eq(figures_now().active, 0);
+    ck_assert_int_eq(figures_now().waiting, 0);
+    ck_assert(call(COMMAND_READ, id, "", "", &err));
+    ck_assert_ptr_nonnull(strstr(reply.data, "\"unread\":0"));
+    ck_assert_int_eq(events_of(commit(&events), "conversation_update", NULL), 1);
+    ck_assert(call(COMMAND_CORRELATE, id, "{\"correlationId\":\"cc-7\",\"system\":\"cc\"}", "", &err));
+    ck_assert_ptr_nonnull(
+        strstr(reply.data, "\"correlation\":{\"correlationId\":\"cc-7\",\"system\":\"cc\"}"));
+    ck_assert_int_eq(events_of(commit(&events), "conversation_update", NULL), 1);
+    ck_assert(!call(COMMAND_CORRELATE, id, "{\"correlationId\":\"\"}", "", &err));
+    ck_assert(!call(COMMAND_PATCH, "c_none", "{}", "", &err) && err.code == ERR_NOT_FOUND);
+    ck_assert(decide(COMMAND_INBOUND,
+                     "{\"from\":\"4477\",\"id\":\"again\",\"timestamp\":\"1789200009\",\"type\":\"text\","
+                     "\"text\":{\"body\":\"still broken\"}}",
+                     NULL));
+    ck_assert_int_eq(events_of(commit(&events), "conversation_update", NULL), 1); /* it is open again */
+    ck_assert_int_eq(figures_now().active, 1);
+    buf_free(&events);
+}
+END_TEST
+
+START_TEST(a_call_under_a_known_key_has_one_effect)
+{
+    struct buf events;
+    struct err err;
+    char id[MODEL_ID_SIZE], first[256];
+    buf_init(&events, 1 << 20);
+    ck_assert(decide(COMMAND_INBOUND, text_message, NULL));
+    commit(&events);
+    conversation_id_for(VIEW("100"), VIEW("w:4477"), id);
+    ck_assert(call(COMMAND_OUTBOUND, id, "{\"text\":\"once\"}", "key-1", &err));
+    snprintf(first, sizeof first, "%s", reply.data);
+    ck_assert(call(COMMAND_OUTBOUND, id, "{\"text\":\"once\"}", "key-1", &err)); /* in the same entry */
+    ck_assert_str_eq(reply.data, first);
+    ck_assert_int_eq(events_of(commit(&events), "conversation_update", NULL), 1);
+    ck_assert(call(COMMAND_OUTBOUND, id, "{\"text\":\"once\"}", "key-1", &err)); /* from the store */
+    ck_assert_str_eq(reply.data, first);
+    ck_assert(!call(COMMAND_OUTBOUND, id, "{\"text\":\"twice\"}", "key-1", &err));
+    ck_assert_int_eq(err.code, ERR_INVALID);
+    ck_assert_int_eq(events_of(commit(&events), "conversation_update", NULL), 0);
+    ck_assert(
+        !call(COMMAND_OUTBOUND, id, "{\"text\":\"\"}", "key-2", &err)); /* a refusal is not remembered */
+    ck_assert(call(COMMAND_OUTBOUND, id, "{\"text\":\"right\"}", "key-2", &err));
+    buf_free(&events);
+}
+END_TEST
+
+START_TEST(a_refresh_announces_figures_that_are_the_same)
+{
+    struct buf events;
+    struct err err = {0};
+    struct head before, after;
+    buf_init(&events, 1 << 20);
+    ck_assert(decide(COMMAND_INBOUND, text_message, NULL));
+    commit(&events);
+    ck_assert(f.writer->ops->head(f.writer, "t1", &before, NULL));
+    ck_assert(call(COMMAND_REFRESH, "", "", "", &err));
+    ck_assert_ptr_nonnull(strstr(reply.data, "\"activeConversations\":1"));
+    commit(&events);
+    ck_assert(f.writer->ops->head(f.writer, "t1", &after, NULL));
+    ck_assert_uint_gt(after.figures_rev, before.figures_rev);
+    buf_free(&events);
+}
+END_TEST
+
 START_TEST(published_events_are_whole_or_not_at_all)
 {
     static const struct {
@@ -541,6 +650,9 @@ Suite *suite_commands(void)
     tcase_add_test(t, a_customer_who_changes_his_number_keeps_his_conversation);
     tcase_add_test(t, a_late_message_does_not_become_the_last);
     tcase_add_test(t, an_agents_message_is_checked_queued_and_announced);
+    tcase_add_test(t, a_conversation_is_patched_with_its_version);
+    tcase_add_test(t, a_call_under_a_known_key_has_one_effect);
+    tcase_add_test(t, a_refresh_announces_figures_that_are_the_same);
     tcase_add_test(t, published_events_are_whole_or_not_at_all);
     tcase_add_test(t, replay_gives_what_was_missed);
     tcase_add_test(t, every_element_of_a_webhook_goes_somewhere);
