@@ -148,6 +148,8 @@ void session_pump(struct session *s)
         list_unlink(&s->queued);
     if (s->blocked || !s->ops)
         return;
+    if (s->state == SESSION_LIVE)
+        s->tenant->all_marked = false;
     if (fell_behind(s)) {
         session_close(s, CLOSE_SLOW);
         return;

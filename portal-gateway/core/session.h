@@ -89,29 +89,31 @@ enum session_due {
 enum { SESSION_ID_SIZE = 21, CONTROL_MAX = 320 /* own frames waiting; a peer that makes more is cut */ };
 
 struct session {
-    struct hub *hub;
-    const struct protocol *protocol;
+    /* What a delivery touches, together. */
+    struct list queued; /* HELD: in tenant->held; LIVE with something to send: in tenant->dirty */
+    enum session_state state;
+    enum frame_form form; /* how events look to it */
+    bool blocked;         /* the link took less than it was given and has not said that it has room */
+    bool lagging;         /* was blocked and has not caught up: ephemeral events are skipped */
+    bool pending;         /* there is something for it in the ring, from the cursor on */
+    uint64_t cursor;      /* while pending: all before this place is heard or not for it */
     const struct link_ops *ops;
     void *link;
-    enum session_state state;
-    enum close_reason reason;        /* once closing */
-    enum frame_form form;            /* how events look to it */
-    char secret_id[SESSION_ID_SIZE]; /* Engine.IO's: never shown to others, never logged */
-    char id[SESSION_ID_SIZE];        /* public */
-    char *token;                     /* as it came with the upgrade; NULL once used */
-    struct claims *claims;           /* until live; NULL for a stranger */
-    char *sub;                       /* the user; NULL for a stranger */
-    struct tenant *tenant;           /* from HELD on */
-    struct member member;            /* its rooms */
-    bool pending;                    /* there is something for it in the ring, from the cursor on */
-    uint64_t cursor;                 /* while pending: all before this place is heard or not for it */
-    struct list queued; /* HELD: in tenant->held; LIVE with something to send: in tenant->dirty */
-    struct list in_hub;
+    struct tenant *tenant; /* from HELD on */
+    struct hub *hub;
     struct frame **control; /* own frames, sent before events; one reference each */
     unsigned control_count, control_cap;
-    bool blocked;             /* the link took less than it was given and has not said that it has room */
-    bool lagging;             /* was blocked and has not caught up: ephemeral events are skipped */
-    unsigned attachments_due; /* Socket.IO: binary messages that belong to the last packet */
+    struct member member; /* its rooms */
+
+    const struct protocol *protocol;
+    struct list in_hub;
+    enum close_reason reason;        /* once closing */
+    char secret_id[SESSION_ID_SIZE]; /* Engine.IO's: never shown to others, never logged */
+    char id[SESSION_ID_SIZE];        /* public */
+    char *token;                     /* as it came with the upgrade; NULL: none did */
+    struct claims *claims;           /* until live; NULL for a stranger */
+    char *sub;                       /* the user; NULL for a stranger */
+    unsigned attachments_due;        /* Socket.IO: binary messages that belong to the last packet */
     int64_t expires_wall_ms;
     int64_t due[DUE_COUNT]; /* monotonic ms; 0: not */
     int64_t armed_ms;       /* when the timer fires; 0: it does not */

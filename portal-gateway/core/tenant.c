@@ -152,6 +152,7 @@ void tenant_forget_old(struct tenant *t)
 
 void tenant_requeue(struct tenant *t, struct session *s)
 {
+    list_unlink(&s->queued);
     list_append(&t->dirty, &s->queued);
     if (list_empty(&t->in_dirty))
         list_append(&t->hub->dirty, &t->in_dirty);
@@ -174,7 +175,7 @@ static void mark_entry(struct tenant *t, struct entry *e, uint64_t place)
             mark_room(t, e->rooms[i], place);
     } else if (!t->all_marked) {
         mark_room(t, t->everyone, place);
-        t->all_marked = !list_empty(&t->dirty); /* only a flush of theirs takes it back */
+        t->all_marked = !list_empty(&t->dirty); /* until one of them is pumped */
     }
 }
 
@@ -206,7 +207,6 @@ static void log_delivered(struct tenant *t)
 
 bool tenant_flush(struct tenant *t, size_t max)
 {
-    t->all_marked = false;
     for (; max && !list_empty(&t->dirty); max--)
         session_pump(container_of(t->dirty.next, struct session, queued)); /* takes it off the list */
     if (!list_empty(&t->dirty))

@@ -1,8 +1,9 @@
 // The gateway: signing in over Socket.IO and /ws, rooms, walls between tenants, order and holes.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import WebSocket from 'ws';
 import { Tap } from '../lib/broker.mjs';
-import { sleep, until } from '../lib/env.mjs';
+import { sleep, until, within } from '../lib/env.mjs';
 import { jwt, rawExchange, tokenOf } from '../lib/http.mjs';
 import { SioClient, WsClient } from '../lib/sockets.mjs';
 import { World } from '../lib/world.mjs';
@@ -135,9 +136,19 @@ describe('Socket.IO', () => {
     browser.close();
   });
   test('who does not answer pings is cut', async () => {
-    const text = await rawExchange(world.gw.port, 'GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n', { timeoutMs: 4000 });
-    assert.match(text, /^HTTP\/1\.1 101/);
-    assert.match(text, /"sid":".*"upgrades":\[\],"pingInterval":700,"pingTimeout":700,"maxPayload":\d+/);
+    const started = Date.now();
+    const frames = [];
+    const socket = new WebSocket(`${world.gw.base.replace('http', 'ws')}/socket.io/?EIO=4&transport=websocket`);
+    socket.on('message', (bytes) => {
+      frames.push(bytes.toString());
+      if (frames.length === 1) socket.send(`40${JSON.stringify({ token: tokenOf('t_deaf') })}`);
+    });
+    await within(new Promise((done) => socket.on('close', done)), 8000);
+    assert.equal(socket.readyState, WebSocket.CLOSED);
+    assert.match(frames[0], /^0\{"sid":"[\w-]{20}","upgrades":\[\],"pingInterval":700,"pingTimeout":700,"maxPayload":\d+\}$/);
+    assert.match(frames[1], /^40\{"sid":/);
+    assert.deepEqual(frames.filter((f) => f === '2'), ['2'], 'one ping, no second while it is outstanding');
+    assert.ok(Date.now() - started >= 1300, 'not before its time');
   });
   test('who does not sign in is cut', async () => {
     const started = Date.now();

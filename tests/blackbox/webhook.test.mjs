@@ -353,6 +353,7 @@ describe('what belongs to nobody', () => {
       await sleep(100);
     }
     await s.browsers[0].hears('figures', (h) => h.event === 'metrics_update' && h.data.activeConversations === 15);
+    await until('them on the exchange', () => world.tap.of(s.tenant, 'metrics_update').at(-1)?.data.activeConversations === 15);
     const updates = world.tap.of(s.tenant, 'metrics_update');
     assert.ok(updates.length <= 4, `${updates.length} updates in 1.5 s`);
     for (const update of updates) {

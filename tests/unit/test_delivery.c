@@ -132,6 +132,44 @@ START_TEST(a_quiet_socket_is_not_taken_for_a_slow_one)
 }
 END_TEST
 
+START_TEST(who_was_written_to_between_two_events_hears_the_second_too)
+{
+    struct sink *early = live(&protocol_ws, "u1", ""), *other = live(&protocol_ws, "u2", "");
+    feed_letter(11, 1, "x", "");
+    say(early, "{\"type\":\"ping\"}"); /* its answer takes the event along */
+    feed_letter(12, 1, "x", "");
+    struct sink *late = live(&protocol_ws, "u3", "");
+    feed_letter(13, 1, "x", "");
+    flush();
+    ck_assert_uint_eq(early->frames, 4);
+    ck_assert_uint_eq(other->frames, 3);
+    ck_assert_uint_eq(late->frames, 1);
+    gone(early);
+    gone(other);
+    gone(late);
+}
+END_TEST
+
+START_TEST(many_own_frames_leave_in_turns)
+{
+    struct sink *k = live(&protocol_ws, "u1", "");
+    k->takes = 0;
+    for (int i = 0; i < CONTROL_MAX; i++)
+        say(k, "{\"type\":\"ping\"}");
+    k->takes = SIZE_MAX;
+    session_on_writable(k->session);
+    ck_assert_uint_eq(k->frames, 256);
+    feed(11, 1, "x", "");
+    flush();
+    ck_assert_uint_eq(k->frames, CONTROL_MAX + 1);
+    k->takes = 0;
+    for (int i = 0; i <= CONTROL_MAX; i++)
+        say(k, "{\"type\":\"ping\"}");
+    ck_assert_int_eq(k->code, 4413);
+    gone(k);
+}
+END_TEST
+
 START_TEST(old_events_are_forgotten)
 {
     struct sink *k = live(&protocol_ws, "u1", "");
@@ -243,6 +281,8 @@ Suite *suite_delivery(void)
     tcase_add_test(t, a_socket_that_lags_too_far_is_cut);
     tcase_add_test(t, a_burst_larger_than_the_ring_reaches_a_live_socket_whole);
     tcase_add_test(t, a_quiet_socket_is_not_taken_for_a_slow_one);
+    tcase_add_test(t, who_was_written_to_between_two_events_hears_the_second_too);
+    tcase_add_test(t, many_own_frames_leave_in_turns);
     tcase_add_test(t, old_events_are_forgotten);
     tcase_add_test(t, another_history_is_announced_in_the_stream);
     tcase_add_loop_test(t, any_order_of_blocks_and_events_reads_like_the_stream, 0, 12);

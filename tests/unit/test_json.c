@@ -178,6 +178,7 @@ START_TEST(event_rules)
         {"{\"type\":\"x\",\"tenantId\":\"t\",\"seq\":1,\"epoch\":\"e\"}", true, EVENT_DURABLE},
         {"{\"type\":\"x\",\"tenantId\":\"t\",\"rooms\":[]}", true, EVENT_EPHEMERAL},
         {"{\"type\":\"x\",\"tenantId\":\"t\",\"seq\":1}", false, 0},
+        {"{\"type\":\"x\",\"tenantId\":\"t\",\"seq\":1,\"epoch\":\"a-b\"}", false, 0},
         {"{\"type\":\"x\",\"tenantId\":\"t\",\"seq\":-1,\"epoch\":\"e\"}", false, 0},
         {"{\"type\":\"x\",\"tenantId\":\"t\",\"class\":\"latest\"}", false, 0},
         {"{\"type\":\"x\",\"tenantId\":\"t\",\"class\":\"other\"}", false, 0},
