@@ -31,7 +31,15 @@ enum job_type {
     JOB_GET_CONVERSATION,
     JOB_LIST_CONVERSATIONS,
     JOB_LIST_MESSAGES,
-    JOB_GET_STATS
+    JOB_GET_STATS,
+    JOB_LIST_EVENTS
+};
+
+/* A place in a tenant's stream. */
+struct position {
+    char epoch[EPOCH_MAX + 1];
+    uint64_t seq;
+    bool given; /* false: from the oldest that is kept */
 };
 
 struct job {
@@ -48,6 +56,7 @@ struct job {
     size_t body_n;
     struct channel channel;
     struct page page;
+    struct position after; /* events behind this one are asked for */
     struct mark mark;
     /* outcome */
     int status; /* HTTP, when there is no error */

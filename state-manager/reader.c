@@ -8,8 +8,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-enum { WAIT_MS = 200, TURN_MAX = 64 };
+enum { WAIT_MS = 200, TURN_MAX = 64, CATCH_UP_BYTES = 4 << 20 };
 
 struct reader {
     struct store *store;
@@ -148,12 +149,104 @@ static bool get_stats(struct reader *r, struct job *job)
     return ok;
 }
 
+/* Catching up over REST: what the caller's rooms may hear, behind a position. */
+struct catch_up {
+    struct json_writer w;
+    struct view rooms; /* the caller's: JSON array of names */
+    const char *epoch;
+    uint64_t after, last; /* last: the seq that was looked at last */
+    size_t left, bytes;
+    bool gap;
+};
+
+/* Names are compared decoded: a publisher may have escaped what we did not. */
+static bool shares_a_room(struct view theirs, struct view ours)
+{
+    struct view their, our;
+    for (struct json_iter b = json_iter(ours); json_next_element(&b, &our);) {
+        char name[EVENT_ROOM_BYTES_MAX + 1];
+        bool fits = json_copy_string(our, name, sizeof name);
+        for (struct json_iter a = json_iter(theirs); fits && json_next_element(&a, &their);)
+            if (json_string_is(their, name))
+                return true;
+    }
+    return false;
+}
+
+static void write_event(struct catch_up *u, struct view body, uint64_t seq)
+{
+    char offset[OFFSET_SIZE];
+    struct view rooms = json_get(body, "rooms");
+    offset_format(u->epoch, seq, offset);
+    jw_begin(&u->w, '{');
+    jw_key_raw(&u->w, "event", json_get(body, "type"));
+    jw_key_raw(&u->w, "data", json_get(body, "data"));
+    jw_key_text(&u->w, "offset", offset);
+    if (rooms.n)
+        jw_key_raw(&u->w, "rooms", rooms);
+    jw_key_raw(&u->w, "at", json_get(body, "at"));
+    jw_end(&u->w, '}');
+    u->left--;
+    u->bytes += body.n;
+}
+
+static bool on_log_entry(void *ctx, const struct log_entry *entry)
+{
+    struct catch_up *u = ctx;
+    struct view body;
+    int64_t seq;
+    for (struct json_iter it = json_iter(entry->events); json_next_element(&it, &body);) {
+        if (!json_i64(json_get(body, "seq"), &seq) || (uint64_t)seq <= u->last)
+            continue;
+        if (!u->left || u->bytes > CATCH_UP_BYTES)
+            return false;
+        u->gap |= u->last == u->after && (uint64_t)seq != u->after + 1;
+        u->last = (uint64_t)seq;
+        struct view rooms = json_get(body, "rooms");
+        if (!rooms.n || shares_a_room(rooms, u->rooms))
+            write_event(u, body, (uint64_t)seq);
+    }
+    return true;
+}
+
+static bool list_events(struct reader *r, struct job *job)
+{
+    struct head head;
+    char next[OFFSET_SIZE], end[OFFSET_SIZE];
+    if (!r->store->ops->head(r->store, job->tenant_id, &head, &job->err))
+        return false;
+    bool known =
+        !job->after.given || !strcmp(job->after.epoch, head.epoch) || (!*job->after.epoch && !job->after.seq);
+    struct catch_up u = {.rooms = {job->body, job->body_n},
+                         .epoch = head.epoch,
+                         .after = job->after.seq,
+                         .last = job->after.seq,
+                         .left = job->page.limit};
+    jw_init(&u.w, &job->reply);
+    jw_begin(&u.w, '{');
+    jw_key(&u.w, "items");
+    jw_begin(&u.w, '[');
+    if (known && !r->store->ops->read_log(r->store, job->tenant_id, LOG_BY_SEQ, u.after, false, on_log_entry,
+                                          &u, &job->err))
+        return false;
+    jw_end(&u.w, ']');
+    offset_format(head.epoch, head.seq, end);
+    offset_format(head.epoch, u.last, next);
+    bool missing = (u.gap && job->after.given) || (u.last == u.after && u.after != head.seq);
+    jw_key_text(&u.w, "next", known && !missing ? next : end);
+    jw_key_text(&u.w, "head", end);
+    jw_key_bool(&u.w, "complete", known && !missing);
+    jw_end(&u.w, '}');
+    return true;
+}
+
 static bool (*const answers[])(struct reader *r, struct job *job) = {
     [JOB_GET_CHANNEL] = get_channel,
     [JOB_GET_CONVERSATION] = get_conversation,
     [JOB_LIST_CONVERSATIONS] = list_conversations,
     [JOB_LIST_MESSAGES] = list_messages,
     [JOB_GET_STATS] = get_stats,
+    [JOB_LIST_EVENTS] = list_events,
 };
 
 void reader_run(struct worker *worker, void *ctx)

@@ -33,6 +33,7 @@ static const struct route {
     {HTTP_POST, "/api/v1/dashboard/stats/refresh", ACCESS_TENANT, BODY_NONE, stats_refresh},
     {HTTP_GET, "/api/v1/dashboard/stats", ACCESS_TENANT, BODY_NONE, stats_get},
     {HTTP_POST, "/api/v1/events", ACCESS_SERVICE, BODY_JSON, events_post},
+    {HTTP_GET, "/api/v1/events", ACCESS_TENANT, BODY_NONE, events_list},
     {HTTP_PUT, "/api/v1/admin/channels/{}", ACCESS_ADMIN, BODY_JSON, channel_put},
     {HTTP_GET, "/api/v1/admin/channels/{}", ACCESS_ADMIN, BODY_NONE, channel_get},
     {HTTP_DELETE, "/api/v1/admin/channels/{}", ACCESS_ADMIN, BODY_NONE, channel_delete},
@@ -173,6 +174,17 @@ void api_submit(struct call *c, struct job *job, struct view lane)
         return;
     err_set(&err, ERR_UNAVAILABLE, "too many calls are waiting");
     api_fail(c, &err);
+}
+
+bool api_read_limit(struct call *c, size_t fallback, size_t most, size_t *out, struct err *err)
+{
+    char text[16];
+    uint64_t limit = fallback;
+    if (request_query(c->request, "limit", text, sizeof text) &&
+        (!view_u64(view_of(text), most, &limit) || !limit))
+        return err_set(err, ERR_INVALID, "limit must be a number from 1 to %zu", most);
+    *out = (size_t)limit;
+    return true;
 }
 
 bool api_take_key(struct call *c, struct job *job)

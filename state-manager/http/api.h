@@ -45,6 +45,8 @@ void api_on_late(void *api, uint64_t request_id);
 
 /* Sends the call to a worker; the caller has filled in the job's own fields. */
 void api_submit(struct call *c, struct job *job, struct view lane);
+/* ?limit=, from 1 to most; the fallback where it is not given. INVALID. */
+bool api_read_limit(struct call *c, size_t fallback, size_t most, size_t *out, struct err *err) MUSTCHECK;
 /* The caller's Idempotency-Key into the job; false: it breaks the rule, and was answered. */
 bool api_take_key(struct call *c, struct job *job);
 void api_fail(struct call *c, const struct err *err);

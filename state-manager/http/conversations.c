@@ -40,19 +40,6 @@ static bool read_cursor(const char *text, struct page *page)
     return true;
 }
 
-static bool read_limit(struct call *c, struct page *page, struct err *err)
-{
-    char text[16];
-    uint64_t limit;
-    page->limit = LIMIT_DEFAULT;
-    if (!request_query(c->request, "limit", text, sizeof text))
-        return true;
-    if (!view_u64(view_of(text), LIMIT_MAX, &limit) || !limit)
-        return err_set(err, ERR_INVALID, "limit must be a number from 1 to %d", LIMIT_MAX);
-    page->limit = (size_t)limit;
-    return true;
-}
-
 void conversations_list(struct call *c)
 {
     struct job *job = tenant_job(c, JOB_LIST_CONVERSATIONS);
@@ -60,7 +47,7 @@ void conversations_list(struct call *c)
     char cursor[64];
     if (!job)
         return;
-    bool ok = read_limit(c, &job->page, &err);
+    bool ok = api_read_limit(c, LIMIT_DEFAULT, LIMIT_MAX, &job->page.limit, &err);
     if (ok && request_query(c->request, "cursor", cursor, sizeof cursor) && !read_cursor(cursor, &job->page))
         ok = err_set(&err, ERR_INVALID, "cursor is not one that was given out");
     if (ok) {
@@ -85,7 +72,7 @@ void messages_list(struct call *c)
     char before[64];
     if (!job)
         return;
-    bool ok = read_limit(c, &job->page, &err);
+    bool ok = api_read_limit(c, LIMIT_DEFAULT, LIMIT_MAX, &job->page.limit, &err);
     if (ok && request_query(c->request, "before", before, sizeof before) &&
         !read_cursor(before, &job->page)) {
         job->body = xstrdup(before); /* a message's id; the reader looks it up */

@@ -19,6 +19,7 @@ void stats_get(struct call *c);
 void stats_refresh(struct call *c);
 /* events.c */
 void events_post(struct call *c);
+void events_list(struct call *c);
 /* channels.c */
 void channel_put(struct call *c);
 void channel_get(struct call *c);
