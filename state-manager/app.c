@@ -3,6 +3,7 @@
 #include "shared/mem.h"
 #include "state-manager/committer.h"
 #include "state-manager/http/api.h"
+#include "state-manager/intake/intake.h"
 #include "state-manager/jobs.h"
 #include "state-manager/outbox/relay.h"
 #include "state-manager/reader.h"
@@ -28,9 +29,10 @@ struct app {
     struct reader *reader;
     struct relay *relay;
     struct responder *responder;
+    struct intake *intake;
     struct server *server;
     struct api api;
-    struct worker *workers[4];
+    struct worker *workers[5];
     struct loop_timer *drain_timer;
     int64_t drain_until_ms;
 };
@@ -87,7 +89,8 @@ static bool make_store_parts(struct app *app, struct err *err)
     if (!for_rpc)
         return false;
     app->responder = responder_create(s->amqp_url, for_rpc, err);
-    return app->responder != NULL;
+    app->intake = app->responder ? intake_create(s->amqp_url, app->jobs, err) : NULL;
+    return app->intake != NULL;
 }
 
 static bool make_server(struct app *app, struct err *err)
@@ -115,6 +118,7 @@ static void start_workers(struct app *app)
     app->workers[1] = worker_start("reader", reader_run, app->reader);
     app->workers[2] = worker_start("relay", relay_run, app->relay);
     app->workers[3] = worker_start("rpc", responder_run, app->responder);
+    app->workers[4] = worker_start("intake", intake_run, app->intake);
 }
 
 static void on_drain_timer(void *ctx)
@@ -183,6 +187,7 @@ void app_destroy(struct app *app)
         relay_wake(app->relay);
     for (size_t i = 0; i < countof(app->workers); i++)
         worker_destroy(app->workers[i]);
+    intake_destroy(app->intake);
     responder_destroy(app->responder);
     reader_destroy(app->reader);
     committer_destroy(app->committer);

@@ -255,6 +255,7 @@ static void take_job(struct committer *c, struct job *job)
                               .conversation_id = view_of(job->id),
                               .author = view_of(job->author),
                               .idempotency_key = view_of(job->idempotency_key),
+                              .key_use = job->key_use,
                               .reply = &job->reply};
     if (job->type == JOB_WEBHOOK)
         unpack_webhook(c, job);
@@ -417,7 +418,9 @@ static void commit_group(struct committer *c, struct letter *letters)
     for (size_t i = 0; i < n; i++) {
         if (jobs[i]->type == JOB_WEBHOOK)
             count(jobs[i]->err.code ? METER_WEBHOOKS_FAILED : METER_WEBHOOKS, 1);
-        if (jobs[i]->request_id)
+        if (jobs[i]->on_settled)
+            jobs[i]->on_settled(jobs[i]->settled_ctx, jobs[i]);
+        else if (jobs[i]->request_id)
             jobs_finish(c->jobs, jobs[i]);
         else
             job_destroy(jobs[i]);

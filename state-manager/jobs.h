@@ -45,11 +45,14 @@ struct position {
 struct job {
     struct letter letter;
     enum job_type type;
-    uint64_t request_id; /* 0: nobody waits (marks) */
+    uint64_t request_id;                            /* 0: no caller of ours (marks, the intake) */
+    void (*on_settled)(void *ctx, struct job *job); /* who takes it back instead; NULL: nobody */
+    void *settled_ctx;
     char tenant_id[TENANT_ID_MAX + 1];
     char id[128]; /* of the conversation, or the phone number id */
     char author[TOKEN_NAME_MAX + 1];
     char idempotency_key[IDEMPOTENCY_KEY_MAX + 1];
+    enum key_use key_use;
     char origin[160]; /* the allowed origin to answer to, or "" */
     enum command_type command;
     char *body; /* owned */
@@ -62,8 +65,9 @@ struct job {
     int status; /* HTTP, when there is no error */
     struct err err;
     struct buf reply; /* JSON */
-    /* the committer's own */
-    size_t open_commands;
+    /* the intake's own */
+    uint64_t delivery_tag;
+    int connection;
 };
 
 struct jobs;

@@ -23,8 +23,13 @@
     X(EVENTS_REPUBLISHED, "portalcast_events_unconfirmed_total", "counter",                                  \
       "events whose confirm was lost or negative")                                                           \
     X(BACKLOG, "portalcast_unpublished_tenants", "gauge", "tenants with entries that are not published yet") \
+    X(INTAKE, "portalcast_intake_total{result=\"committed\"}", "counter", "foreign events by result")        \
+    X(INTAKE_OWN, "portalcast_intake_total{result=\"own\"}", "counter", "")                                  \
+    X(INTAKE_POISON, "portalcast_intake_total{result=\"poison\"}", "counter", "")                            \
+    X(INTAKE_RETRIED, "portalcast_intake_total{result=\"retried\"}", "counter", "")                          \
     X(BROKER_UP, "portalcast_broker_connected{part=\"relay\"}", "gauge", "1 while connected")                \
     X(RPC_UP, "portalcast_broker_connected{part=\"rpc\"}", "gauge", "")                                      \
+    X(INTAKE_UP, "portalcast_broker_connected{part=\"intake\"}", "gauge", "")                                \
     X(RPC_CALLS, "portalcast_rpc_requests_total", "counter", "requests of gateways that were answered")
 
 enum meter {

@@ -40,7 +40,9 @@ static bool answer_again(struct batch *b, struct command *c, bool *ok, struct er
 {
     char room[DOC_KEY_MAX], print[PRINT_SIZE];
     struct view known = batch_get(b, DOC_REPLY, reply_key(c, room, sizeof room));
-    if (!known.n)
+    int64_t at = 0;
+    bool recent = json_i64(json_get(known, "at"), &at) && batch_now(b) - at < KEY_GUESS_MS;
+    if (!known.n || c->key_use == KEY_GUESSED || (c->key_use == KEY_GUESSED_REPEAT && !recent))
         return false;
     fingerprint(c, print);
     *ok = json_string_is(json_get(known, "print"), print) ||
@@ -61,6 +63,7 @@ static void remember_answer(struct batch *b, const struct command *c)
     jw_init(&w, &doc);
     jw_begin(&w, '{');
     jw_key_text(&w, "print", print);
+    jw_key_i64(&w, "at", batch_now(b));
     jw_key_raw(&w, "reply", buf_view(c->reply));
     jw_end(&w, '}');
     batch_put(b, DOC_REPLY, reply_key(c, room, sizeof room), (struct doc_place){{"", 0}, batch_now(b), 0},

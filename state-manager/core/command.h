@@ -43,6 +43,16 @@ enum command_type {
 #undef X
 };
 
+/* How an idempotency key was come by. */
+enum key_use {
+    KEY_GIVEN,         /* the caller chose it: it means this call, for good */
+    KEY_GUESSED,       /* a digest of the body, first delivery: the same body may come again on purpose */
+    KEY_GUESSED_REPEAT /* the same, delivered again by the broker: known within KEY_GUESS_MS, it is a repeat
+                        */
+};
+
+enum { KEY_GUESS_MS = 600000 };
+
 struct command {
     enum command_type type;
     struct view channel_id;      /* plain; webhook commands */
@@ -52,6 +62,7 @@ struct command {
     struct view conversation_id; /* plain; calls about one */
     struct view author;          /* plain: sub of the caller */
     struct view idempotency_key; /* plain; empty: none */
+    enum key_use key_use;
     /* --- outcome --- */
     bool duplicate;    /* known already: nothing changed; a call is answered as it was then */
     struct buf *reply; /* answers of calls, NULL for webhooks */
