@@ -2,6 +2,8 @@
 #include "tests/unit/suites.h"
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -82,11 +84,18 @@ START_TEST(a_timer_may_destroy_itself)
 }
 END_TEST
 
-static void *signal_thrice(void *wake)
+struct signaller {
+    struct loop_wake *wake;
+    atomic_bool done;
+};
+
+/* Several signals may be one call. */
+static void *signal_until_done(void *ctx)
 {
-    for (int i = 0; i < 3; i++) {
-        usleep(2000);
-        loop_wake_signal(wake);
+    struct signaller *s = ctx;
+    while (!atomic_load(&s->done)) {
+        loop_wake_signal(s->wake);
+        usleep(1000);
     }
     return NULL;
 }
@@ -95,9 +104,11 @@ START_TEST(another_thread_wakes_the_loop)
 {
     struct probe p = {.loop = loop_create(), .stop_at = 3};
     p.wake = loop_wake_create(p.loop, count, &p);
+    struct signaller signaller = {.wake = p.wake};
     pthread_t thread;
-    ck_assert_int_eq(pthread_create(&thread, NULL, signal_thrice, p.wake), 0);
+    ck_assert_int_eq(pthread_create(&thread, NULL, signal_until_done, &signaller), 0);
     loop_run(p.loop);
+    atomic_store(&signaller.done, true);
     pthread_join(thread, NULL);
     ck_assert_int_eq(p.fired, 3);
     loop_wake_destroy(p.wake);
