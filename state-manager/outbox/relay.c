@@ -10,6 +10,7 @@
 #include "shared/mem.h"
 #include "state-manager/core/figures.h"
 #include "state-manager/meters.h"
+#include "state-manager/outbox/enrich.h"
 #include "state-manager/outbox/window.h"
 #include <stdatomic.h>
 #include <stdio.h>
@@ -20,7 +21,8 @@
 enum {
     NEWS_MAX = 8192,
     SWEEP_MS = 2000,
-    POLL_MS = 500,         /* heartbeats want to be served */
+    POLL_MS = 500, /* heartbeats want to be served */
+    READ_AHEAD_BYTES = 1 << 20,
     EVENTS_PER_TURN = 256, /* of one tenant, before the next one's turn */
     FIGURES_EVERY_MS = 1000,
     MARK_EVERY_MS = 200,
@@ -53,7 +55,8 @@ struct relay {
     struct mailbox *news;
     atomic_bool connected;
     bool blocked;
-    bool failed; /* since the last confirm: wait before the next try */
+    bool enriches; /* the queue for inbound messages is ours to fill */
+    bool failed;   /* since the last confirm: wait before the next try */
     struct backoff backoff;
     struct map lanes;
     struct list due;
@@ -243,38 +246,64 @@ static bool publish_body(struct relay *r, const char *tenant_id, struct view bod
     return ok;
 }
 
-/* Entries read ahead for one lane. */
+/* Entries read ahead for one lane: events and changes of each, one behind the other in the batch. */
 struct reading {
     struct buf *batch;
     size_t events, entries;
     struct {
         uint64_t n;
-        size_t end; /* of its events array in the batch */
-        uint64_t events;
+        size_t events_end, end;
     } entry[EVENTS_PER_TURN];
 };
 
 static bool on_entry(void *ctx, const struct log_entry *entry)
 {
     struct reading *reading = ctx;
-    uint64_t events = entry->last_seq + 1 - entry->first_seq;
     buf_add_view(reading->batch, entry->events);
     reading->entry[reading->entries].n = entry->n;
-    reading->entry[reading->entries].end = reading->batch->len;
-    reading->entry[reading->entries++].events = events;
-    reading->events += events;
-    return reading->entries < EVENTS_PER_TURN && reading->events < EVENTS_PER_TURN;
+    reading->entry[reading->entries].events_end = reading->batch->len;
+    buf_add_view(reading->batch, entry->changes);
+    reading->entry[reading->entries++].end = reading->batch->len;
+    reading->events += entry->last_seq + 1 - entry->first_seq;
+    return reading->entries < EVENTS_PER_TURN && reading->events < EVENTS_PER_TURN &&
+           reading->batch->len < READ_AHEAD_BYTES;
 }
 
-static bool publish_entry(struct relay *r, struct lane *lane, uint64_t n, struct view events, struct err *err)
+struct enriching {
+    struct relay *r;
+    struct lane *lane;
+    struct err *err;
+};
+
+static bool publish_enriched(void *ctx, struct view id, struct view body)
+{
+    struct enriching *e = ctx;
+    uint64_t tag;
+    struct broker_message message = {.exchange = VIEW(""),
+                                     .routing_key = VIEW(ENRICHED_QUEUE),
+                                     .message_id = id,
+                                     .body = body,
+                                     .persistent = true,
+                                     .mandatory = true};
+    if (!broker_publish(e->r->broker, &message, &tag, e->err))
+        return false;
+    window_add(&e->r->window, tag, e->lane, 0, 0);
+    return true;
+}
+
+static bool publish_entry(struct relay *r, struct lane *lane, uint64_t n, struct view events,
+                          struct view changes, struct err *err)
 {
     struct view body;
+    struct enriching enriching = {r, lane, err};
     uint64_t tag = 0;
     for (struct json_iter it = json_iter(events); json_next_element(&it, &body);) {
         if (!publish_body(r, lane->tenant_id, body, &tag, err))
             return false;
         window_add(&r->window, tag, lane, 0, 0);
     }
+    if (r->enriches && !enrich_entry(lane->tenant_id, events, changes, publish_enriched, &enriching))
+        return false;
     if (!window_follow(&r->window, lane, n))
         lane->confirmed = n;
     lane->sent = n;
@@ -286,18 +315,21 @@ static bool publish_lane(struct relay *r, struct lane *lane, bool *more, struct 
 {
     struct reading reading = {.batch = &r->batch};
     buf_clear(&r->batch);
-    if (!r->store->ops->read_log(r->store, lane->tenant_id, LOG_BY_ENTRY, lane->sent, false, on_entry,
+    if (!r->store->ops->read_log(r->store, lane->tenant_id, LOG_BY_ENTRY, lane->sent, r->enriches, on_entry,
                                  &reading, err))
         return false;
     size_t start = 0;
     for (size_t i = 0; i < reading.entries; i++) {
-        struct view events = {r->batch.data + start, reading.entry[i].end - start};
-        if (!publish_entry(r, lane, reading.entry[i].n, events, err))
+        size_t events_end = reading.entry[i].events_end, end = reading.entry[i].end;
+        struct view events = {r->batch.data + start, events_end - start};
+        struct view changes = {r->batch.data + events_end, end - events_end};
+        if (!publish_entry(r, lane, reading.entry[i].n, events, changes, err))
             return false;
         start = reading.entry[i].end;
     }
     lane->used_at_ms = clock_mono_ms();
-    *more = reading.entries == EVENTS_PER_TURN || reading.events >= EVENTS_PER_TURN;
+    *more = reading.entries == EVENTS_PER_TURN || reading.events >= EVENTS_PER_TURN ||
+            r->batch.len >= READ_AHEAD_BYTES;
     return true;
 }
 
@@ -433,9 +465,22 @@ static void disconnect(struct relay *r, const struct err *err)
     start_over(r);
 }
 
+/* Somebody may have declared the queue otherwise; then it is his, and events go out without it. */
+static bool declare_enriched(struct relay *r, struct err *err)
+{
+    struct broker_queue queue = {.name = ENRICHED_QUEUE, .durable = true};
+    r->enriches = broker_declare_queue(r->broker, &queue, err);
+    if (r->enriches)
+        return true;
+    log_warn("relay_without_enriched", "code=%s text=\"%s\"", err_code_name(err->code), err->text);
+    broker_close(r->broker);
+    return broker_open(r->broker, true, err);
+}
+
 static bool connect_broker(struct relay *r, struct err *err)
 {
-    if (!broker_open(r->broker, true, err) || !broker_declare_exchange(r->broker, r->exchange, "topic", err))
+    if (!broker_open(r->broker, true, err) || !declare_enriched(r, err) ||
+        !broker_declare_exchange(r->broker, r->exchange, "topic", err))
         return false;
     atomic_store(&r->connected, true);
     metric_set(&meters[METER_BROKER_UP], 1);
@@ -465,8 +510,9 @@ static bool listen(struct relay *r, int timeout_ms, struct err *err)
             r->blocked = what == BROKER_BLOCKED;
             log_warn("relay_blocked", "blocked=%d", r->blocked);
             break;
+        case BROKER_RETURN: /* it is declared again with the next connection */
+            return err_set(err, ERR_UNAVAILABLE, "the queue %s is gone", ENRICHED_QUEUE);
         case BROKER_DELIVERY:
-        case BROKER_RETURN:
         case BROKER_NOTHING:
             return true;
         }
