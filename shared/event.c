@@ -121,6 +121,8 @@ static bool read_place(struct view body, struct event *out, struct err *err)
         return err_set(err, ERR_INVALID, "seq and rev are non-negative integers");
     if (*out->epoch && !view_is_name(view_of(out->epoch), EPOCH_MAX, "")) /* it becomes part of an offset */
         return err_set(err, ERR_INVALID, "epoch breaks its rule");
+    if (!out->seq)
+        out->epoch[0] = 0;
     if (!read_class(body, out) || (out->class == EVENT_LATEST && !*out->key) || (out->seq && !*out->epoch))
         return err_set(err, ERR_INVALID, "class is unknown, or key or epoch is missing for it");
     if (!read_rooms(body, out))
