@@ -12,8 +12,9 @@ endif
 BIN := $(BUILD)/bin
 OBJ := $(BUILD)/obj
 VERSION := 0.1.0
-# make V=1 shows the commands.
-Q := $(if $(V),,@)
+# make V=1 shows the commands, make -s nothing.
+Q   := $(if $(V),,@)
+SAY := $(if $(findstring s,$(firstword -$(MAKEFLAGS))),@:,@echo)
 
 ifeq ($(VARIANT),fuzz)
 CC := $(firstword $(shell command -v clang-14 clang) clang)
@@ -33,7 +34,7 @@ CFLAGS   := -std=c11 -D_GNU_SOURCE -I. $(WARNINGS) $(OPTIMIZE) -fno-common -pthr
 LDFLAGS  := $(OPTIMIZE) -pthread -Wl,--as-needed
 
 # Library headers are found by pkg-config; only the files named in tests/lint/layers may include them.
-PACKAGES := libwebsockets libuv librabbitmq libjwt libcurl sqlite3 libcrypto
+PACKAGES := libwebsockets libuv librabbitmq libjwt libcurl sqlite3 libmongoc-1.0 libcrypto
 LIBS     := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
 INCLUDES := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(PACKAGES) 2>/dev/null))
 
@@ -62,7 +63,7 @@ $(shell mkdir -p $(OBJ); [ "$$(cat $(FLAGS_STAMP) 2>/dev/null)" = '$(subst ','\'
 
 $(OBJ)/%.o: %.c $(FLAGS_STAMP)
 	@mkdir -p $(@D)
-	@echo "  cc   $<"
+	$(SAY) "  cc   $<"
 	$(Q)$(CC) $(CFLAGS) $(INCLUDES) -MMD -MP -c -o $@ $<
 
 $(SHARED_LIB): $(call objects,$(SHARED_SRC))
@@ -91,7 +92,7 @@ $(FUZZ_BINARIES): EXTRA_LIBS := $(if $(filter fuzz,$(VARIANT)),-fsanitize=fuzzer
 
 $(BINARIES) $(BIN)/unit-tests $(FUZZ_BINARIES):
 	@mkdir -p $(@D)
-	@echo "  link $@"
+	$(SAY) "  link $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) $(EXTRA_LIBS)
 
 NODE_MODULES := tests/node_modules/.package-lock.json
