@@ -6,6 +6,8 @@
  * deadlines; a request is handed over whole; a reply is written once; h2c and other upgrades, smuggling
  * shapes and CONNECT are refused; a client that goes away while its request is held is noticed within a
  * second. What it does not know: paths, tokens, sessions.
+ * Pipelined requests are answered in order; one with a body that is pipelined behind another is refused with
+ * 400, or left unread after a reply that says Connection: close.
  *
  * Thread: the loop's. Lifetime: a request lives until its reply or until on_gone; a ws until on_ws_close
  * returns. Others hold a request by id, because it may be gone when they come back.
@@ -37,17 +39,17 @@ enum http_method {
 };
 
 struct request {
-    uint64_t id; /* never reused in a process */
+    uint64_t id; /* never reused by this server */
     enum http_method method;
     struct view path;  /* percent-decoded, without the query; starts with '/' */
-    struct view query; /* as sent, without '?'; see request_query() */
+    struct view query; /* without '?'; the parameters that were sent, encoded anew; see request_query() */
     struct view body;
     const char *address; /* peer's IP in text form */
     void *head;          /* private to server.c */
 };
 
 /* The value of a header (name in lower case) in a buffer of the server's that the next call reuses; empty:
- * not there. */
+ * not there. Only while on_request or on_upgrade runs: long held requests forget their headers. */
 struct view request_header(const struct request *r, const char *name);
 /* The percent-decoded value of a query parameter, '+' as blank, last one wins; false: not there, or over
  * size. */

@@ -358,6 +358,7 @@ static void park_long_held(struct server *s, int64_t now)
             break;
         if (c->quiet == QUIET_NOT)
             quieten(c);
+        link_no_timeout(c); /* 4.3.5 sets one when something is pipelined behind a body */
         link_forget_head(c);
         conn_enter(c, CONN_PARKED);
     }

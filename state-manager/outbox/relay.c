@@ -4,13 +4,12 @@
 #include "shared/clock.h"
 #include "shared/crypto.h"
 #include "shared/json.h"
-#include "shared/list.h"
 #include "shared/log.h"
-#include "shared/map.h"
 #include "shared/mem.h"
 #include "state-manager/core/figures.h"
 #include "state-manager/meters.h"
 #include "state-manager/outbox/enrich.h"
+#include "state-manager/outbox/lanes.h"
 #include "state-manager/outbox/window.h"
 #include <stdatomic.h>
 #include <stdio.h>
@@ -24,22 +23,7 @@ enum {
     POLL_MS = 500, /* heartbeats want to be served */
     READ_AHEAD_BYTES = 1 << 20,
     EVENTS_PER_TURN = 256, /* of one tenant, before the next one's turn */
-    FIGURES_EVERY_MS = 1000,
-    MARK_EVERY_MS = 200,
-    IDLE_LANE_MS = 60000
-};
-
-/* A tenant as the relay sees it. */
-struct lane {
-    struct list due; /* in relay.due while there may be something to publish */
-    char tenant_id[TENANT_ID_MAX + 1];
-    uint64_t sent;      /* entries up to here were handed to the broker */
-    uint64_t confirmed; /* and up to here it has them */
-    uint64_t marked;    /* and the store knows */
-    uint64_t figures_confirmed, figures_marked, figures_sent;
-    bool figures_dirty;
-    int64_t figures_at_ms; /* when they were last announced */
-    int64_t marked_at_ms, used_at_ms;
+    FIGURES_EVERY_MS = 1000
 };
 
 struct news {
@@ -58,8 +42,7 @@ struct relay {
     bool enriches; /* the queue for inbound messages is ours to fill */
     bool failed;   /* since the last confirm: wait before the next try */
     struct backoff backoff;
-    struct map lanes;
-    struct list due;
+    struct lanes lanes;
     struct window window;
     int64_t sweep_at_ms;
     struct buf batch; /* bodies read from the log, one after the other */
@@ -73,8 +56,7 @@ struct relay *relay_create(const struct relay_options *options, struct err *err)
     r->jobs = options->jobs;
     atomic_init(&r->connected, false);
     backoff_init(&r->backoff, 200, 5000);
-    map_init(&r->lanes);
-    list_init(&r->due);
+    lanes_init(&r->lanes);
     window_init(&r->window);
     buf_init(&r->batch, 4 * (size_t)ENTRY_BYTES_MAX);
     r->news = mailbox_create(NEWS_MAX, NULL, NULL);
@@ -96,10 +78,7 @@ void relay_destroy(struct relay *r)
 {
     if (!r)
         return;
-    void *lane;
-    for (size_t at = 0; map_next(&r->lanes, &at, NULL, &lane);)
-        free(lane);
-    map_free(&r->lanes);
+    lanes_finish(&r->lanes);
     mailbox_destroy(r->news, discard_news);
     window_finish(&r->window);
     buf_free(&r->batch);
@@ -131,43 +110,18 @@ bool relay_connected(const struct relay *r)
 /* --- what there is to do ---------------------------------------------------------------------------------
  */
 
-static void make_due(struct relay *r, struct lane *lane)
-{
-    if (list_empty(&lane->due))
-        list_append(&r->due, &lane->due);
-}
-
-/* The lane of a tenant; a new one starts where the store says. NULL: the store did not answer. */
-static struct lane *lane_of(struct relay *r, const char *tenant_id)
-{
-    struct lane *lane = map_get(&r->lanes, view_of(tenant_id));
-    if (lane)
-        return lane;
-    struct head head;
-    struct err err;
-    if (!r->store->ops->head(r->store, tenant_id, &head, &err)) {
-        log_warn("relay_store", "text=\"%s\"", err.text);
-        return NULL;
-    }
-    lane = xcalloc(1, sizeof *lane);
-    snprintf(lane->tenant_id, sizeof lane->tenant_id, "%s", tenant_id);
-    list_init(&lane->due);
-    lane->sent = lane->confirmed = lane->marked = head.published;
-    lane->figures_sent = lane->figures_confirmed = lane->figures_marked = head.figures_published;
-    lane->used_at_ms = clock_mono_ms();
-    map_put(&r->lanes, view_of(tenant_id), lane);
-    return lane;
-}
-
 static void take_news(struct relay *r)
 {
     for (struct letter *l = mailbox_drain(r->news, NEWS_MAX), *next; l; l = next) {
         next = l->next;
         struct news *news = container_of(l, struct news, letter);
-        struct lane *lane = lane_of(r, news->tenant_id);
+        struct err err;
+        struct lane *lane = lanes_get(&r->lanes, r->store, news->tenant_id, &err);
         if (lane) {
             lane->figures_dirty = true;
-            make_due(r, lane);
+            lanes_make_due(&r->lanes, lane);
+        } else {
+            log_warn("relay_store", "text=\"%s\"", err.text); /* the sweep will find it again */
         }
         free(news);
     }
@@ -187,21 +141,6 @@ static bool on_unpublished(void *ctx, const char *tenant_id, const struct head *
     return true;
 }
 
-static void drop_idle_lanes(struct relay *r, int64_t now)
-{
-    struct view key;
-    void *value;
-    for (size_t at = 0; map_next(&r->lanes, &at, &key, &value);) {
-        struct lane *lane = value;
-        bool settled = lane->sent == lane->marked && lane->figures_sent == lane->figures_marked;
-        if (!settled || !list_empty(&lane->due) || now - lane->used_at_ms < IDLE_LANE_MS)
-            continue;
-        map_remove(&r->lanes, key);
-        free(lane);
-        at = 0; /* the map has changed */
-    }
-}
-
 /* Finds what was committed but never announced to us: after a start, or when a nudge was lost. */
 static void sweep(struct relay *r, int64_t now)
 {
@@ -213,7 +152,7 @@ static void sweep(struct relay *r, int64_t now)
     if (!r->store->ops->unpublished(r->store, on_unpublished, &s, &err))
         log_warn("relay_store", "text=\"%s\"", err.text);
     metric_set(&meters[METER_BACKLOG], s.tenants);
-    drop_idle_lanes(r, now);
+    lanes_drop_idle(&r->lanes, now);
 }
 
 /* --- publishing ------------------------------------------------------------------------------------------
@@ -387,16 +326,16 @@ static bool publish_figures(struct relay *r, struct lane *lane, int64_t now, str
 static bool publish_due(struct relay *r, struct err *err)
 {
     int64_t now = clock_mono_ms();
-    list_foreach(node, &r->due)
+    list_foreach(node, &r->lanes.due)
     {
-        struct lane *lane = container_of(node, struct lane, due);
+        struct lane *lane = container_of(node, struct lane, node);
         bool more = false;
         if (r->blocked || window_full(&r->window))
             return true;
         if (!publish_lane(r, lane, &more, err) || !publish_figures(r, lane, now, err))
             return false;
         if (!more && !lane->figures_dirty)
-            list_unlink(&lane->due);
+            list_unlink(&lane->node);
     }
     return true;
 }
@@ -416,44 +355,6 @@ static void on_confirmed(void *ctx, void *owner, uint64_t entry, uint64_t figure
         count(METER_EVENTS_PUBLISHED, 1);
 }
 
-/* Tells the store how far the lanes got; a mark that finds the queue full comes again. */
-static void send_marks(struct relay *r, int64_t now)
-{
-    void *value;
-    for (size_t at = 0; map_next(&r->lanes, &at, NULL, &value);) {
-        struct lane *lane = value;
-        if ((lane->confirmed == lane->marked && lane->figures_confirmed == lane->figures_marked) ||
-            now - lane->marked_at_ms < MARK_EVERY_MS)
-            continue;
-        struct job *job = job_create(JOB_MARK, 0);
-        snprintf(job->tenant_id, sizeof job->tenant_id, "%s", lane->tenant_id);
-        job->mark = (struct mark){NULL, lane->confirmed, lane->figures_confirmed};
-        if (!mailbox_push(jobs_writes(r->jobs), map_hash(view_of(lane->tenant_id)), &job->letter)) {
-            job_destroy(job);
-            return;
-        }
-        lane->marked = lane->confirmed;
-        lane->figures_marked = lane->figures_confirmed;
-        lane->marked_at_ms = now;
-    }
-}
-
-/* After a lost connection nothing of what was in flight counts: it goes out again, from the last confirmed
- * entry. */
-static void start_over(struct relay *r)
-{
-    void *value;
-    count(METER_EVENTS_REPUBLISHED, (int64_t)window_drop(&r->window));
-    for (size_t at = 0; map_next(&r->lanes, &at, NULL, &value);) {
-        struct lane *lane = value;
-        lane->sent = lane->confirmed;
-        lane->figures_sent = lane->figures_confirmed;
-        lane->figures_dirty = true;
-        lane->figures_at_ms = 0;
-        make_due(r, lane);
-    }
-}
-
 static void disconnect(struct relay *r, const struct err *err)
 {
     log_warn("relay_disconnected", "code=%s text=\"%s\"", err_code_name(err->code), err->text);
@@ -462,7 +363,9 @@ static void disconnect(struct relay *r, const struct err *err)
     broker_close(r->broker);
     r->blocked = false;
     r->failed = true;
-    start_over(r);
+    /* Nothing of what was in flight counts: it goes out again. */
+    count(METER_EVENTS_REPUBLISHED, (int64_t)window_drop(&r->window));
+    lanes_start_over(&r->lanes);
 }
 
 /* Somebody may have declared the queue otherwise; then it is his, and events go out without it. */
@@ -527,9 +430,9 @@ static int idle_ms(struct relay *r, int64_t now)
     int64_t wait = POLL_MS;
     if (r->blocked || window_full(&r->window))
         return POLL_MS;
-    list_foreach(node, &r->due)
+    list_foreach(node, &r->lanes.due)
     {
-        struct lane *lane = container_of(node, struct lane, due);
+        struct lane *lane = container_of(node, struct lane, node);
         int64_t in = lane->figures_dirty ? lane->figures_at_ms + FIGURES_EVERY_MS - now : 0;
         wait = in < wait ? in : wait;
     }
@@ -566,6 +469,6 @@ void relay_run(struct worker *worker, void *ctx)
         sweep(r, clock_mono_ms());
         if (!publish_due(r, &err) || !listen(r, idle_ms(r, clock_mono_ms()), &err))
             disconnect(r, &err);
-        send_marks(r, clock_mono_ms());
+        lanes_send_marks(&r->lanes, r->jobs, clock_mono_ms());
     }
 }

@@ -1,0 +1,103 @@
+#include "state-manager/outbox/lanes.h"
+#include "shared/clock.h"
+#include "shared/mem.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { MARK_EVERY_MS = 200, LOOK_EVERY_MS = 50, IDLE_MS = 60000 };
+
+void lanes_init(struct lanes *l)
+{
+    *l = (struct lanes){0};
+    map_init(&l->by_tenant);
+    list_init(&l->due);
+}
+
+void lanes_finish(struct lanes *l)
+{
+    void *lane;
+    for (size_t at = 0; map_next(&l->by_tenant, &at, NULL, &lane);)
+        free(lane);
+    map_free(&l->by_tenant);
+}
+
+struct lane *lanes_get(struct lanes *l, struct store *store, const char *tenant_id, struct err *err)
+{
+    struct lane *lane = map_get(&l->by_tenant, view_of(tenant_id));
+    if (lane)
+        return lane;
+    struct head head;
+    if (!store->ops->head(store, tenant_id, &head, err))
+        return NULL;
+    lane = xcalloc(1, sizeof *lane);
+    snprintf(lane->tenant_id, sizeof lane->tenant_id, "%s", tenant_id);
+    list_init(&lane->node);
+    lane->sent = lane->confirmed = lane->marked = head.published;
+    lane->figures_sent = lane->figures_confirmed = lane->figures_marked = head.figures_published;
+    lane->used_at_ms = clock_mono_ms();
+    map_put(&l->by_tenant, view_of(tenant_id), lane);
+    return lane;
+}
+
+void lanes_make_due(struct lanes *l, struct lane *lane)
+{
+    if (list_empty(&lane->node))
+        list_append(&l->due, &lane->node);
+}
+
+void lanes_start_over(struct lanes *l)
+{
+    void *value;
+    for (size_t at = 0; map_next(&l->by_tenant, &at, NULL, &value);) {
+        struct lane *lane = value;
+        lane->sent = lane->confirmed;
+        lane->figures_sent = lane->figures_confirmed;
+        lane->figures_dirty = true;
+        lane->figures_at_ms = 0;
+        lanes_make_due(l, lane);
+    }
+}
+
+static bool is_marked(const struct lane *lane)
+{
+    return lane->confirmed == lane->marked && lane->figures_confirmed == lane->figures_marked;
+}
+
+void lanes_send_marks(struct lanes *l, struct jobs *jobs, int64_t now_ms)
+{
+    void *value;
+    if (now_ms - l->marks_at_ms < LOOK_EVERY_MS)
+        return;
+    l->marks_at_ms = now_ms;
+    for (size_t at = 0; map_next(&l->by_tenant, &at, NULL, &value);) {
+        struct lane *lane = value;
+        if (is_marked(lane) || now_ms - lane->marked_at_ms < MARK_EVERY_MS)
+            continue;
+        struct job *job = job_create(JOB_MARK, 0);
+        snprintf(job->tenant_id, sizeof job->tenant_id, "%s", lane->tenant_id);
+        job->mark = (struct mark){NULL, lane->confirmed, lane->figures_confirmed};
+        if (!mailbox_push(jobs_writes(jobs), map_hash(view_of(lane->tenant_id)), &job->letter)) {
+            job_destroy(job);
+            return;
+        }
+        lane->marked = lane->confirmed;
+        lane->figures_marked = lane->figures_confirmed;
+        lane->marked_at_ms = now_ms;
+    }
+}
+
+void lanes_drop_idle(struct lanes *l, int64_t now_ms)
+{
+    struct view key;
+    void *value;
+    for (size_t at = 0; map_next(&l->by_tenant, &at, &key, &value);) {
+        struct lane *lane = value;
+        bool settled =
+            is_marked(lane) && lane->sent == lane->marked && lane->figures_sent == lane->figures_marked;
+        if (!settled || !list_empty(&lane->node) || now_ms - lane->used_at_ms < IDLE_MS)
+            continue;
+        map_remove(&l->by_tenant, key);
+        free(lane);
+        at = 0; /* the map has changed */
+    }
+}

@@ -1,0 +1,45 @@
+/*
+ * How far the log of each tenant is published: handed to the broker, confirmed by it, marked in the store.
+ * Lanes come with the first news of a tenant and go when they have been idle and settled for a minute.
+ * Thread: the relay's.
+ */
+#ifndef STATE_MANAGER_OUTBOX_LANES_H
+#define STATE_MANAGER_OUTBOX_LANES_H
+
+#include "shared/list.h"
+#include "shared/map.h"
+#include "state-manager/core/store.h"
+#include "state-manager/jobs.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+struct lane {
+    struct list node; /* in lanes.due while there may be something to publish */
+    char tenant_id[TENANT_ID_MAX + 1];
+    uint64_t sent;      /* entries up to here were handed to the broker */
+    uint64_t confirmed; /* and up to here it has them */
+    uint64_t marked;    /* and the store knows */
+    uint64_t figures_confirmed, figures_marked, figures_sent;
+    bool figures_dirty;
+    int64_t figures_at_ms; /* when they were last announced; monotonic, as all here */
+    int64_t marked_at_ms, used_at_ms;
+};
+
+struct lanes {
+    struct map by_tenant;
+    struct list due;
+    int64_t marks_at_ms; /* when marks were last looked for */
+};
+
+void lanes_init(struct lanes *l);
+void lanes_finish(struct lanes *l);
+/* The lane of a tenant; a new one starts where the store says. NULL and err: the store did not answer. */
+struct lane *lanes_get(struct lanes *l, struct store *store, const char *tenant_id, struct err *err);
+void lanes_make_due(struct lanes *l, struct lane *lane);
+/* After a lost connection: all goes on from what is confirmed. */
+void lanes_start_over(struct lanes *l);
+/* Tells the store how far they got, through the committer; a mark that finds its queue full comes again. */
+void lanes_send_marks(struct lanes *l, struct jobs *jobs, int64_t now_ms);
+void lanes_drop_idle(struct lanes *l, int64_t now_ms);
+
+#endif
