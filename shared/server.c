@@ -423,6 +423,9 @@ static bool on_ws_event(struct conn *c, enum lws_callback_reasons reason, void *
     case LWS_CALLBACK_SERVER_WRITEABLE:
         ws_on_writable(c);
         return true;
+    case LWS_CALLBACK_RECEIVE_PONG:
+        ws_on_pong(c);
+        return true;
     case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
         return ws_on_peer_close(c);
     case LWS_CALLBACK_WS_SERVER_DROP_PROTOCOL: /* it closes by itself, after an error in the framing */

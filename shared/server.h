@@ -88,6 +88,9 @@ struct server_handler {
     void (*on_ws_writable)(void *ctx, struct ws *ws);
     /* The last word about ws, whoever closed. */
     void (*on_ws_close)(void *ctx, struct ws *ws);
+    /* The peer answered a ping that had a payload (RFC 6455, 5.5.3); the library keeps empty pongs to itself.
+     * NULL: not wanted. */
+    void (*on_ws_pong)(void *ctx, struct ws *ws);
 };
 
 struct server_options {

@@ -171,6 +171,7 @@ void ws_on_open(struct conn *c);
 void ws_on_piece(struct conn *c, struct view piece, bool is_first, bool is_last, bool is_text,
                  size_t to_come);
 void ws_on_writable(struct conn *c);
+void ws_on_pong(struct conn *c);
 /* The peer said it closes; false: so did we, done. */
 bool ws_on_peer_close(struct conn *c);
 void ws_on_message_timeout(struct conn *c);

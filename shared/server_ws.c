@@ -185,6 +185,13 @@ void ws_on_piece(struct conn *c, struct view piece, bool is_first, bool is_last,
     buf_free(&whole);
 }
 
+void ws_on_pong(struct conn *c)
+{
+    const struct server_handler *handler = c->server->options.handler;
+    if (c->state == CONN_WS && handler->on_ws_pong)
+        handler->on_ws_pong(c->server->options.ctx, &c->ws);
+}
+
 void ws_on_message_timeout(struct conn *c)
 {
     ws_close(&c->ws, 1008, "message took too long");

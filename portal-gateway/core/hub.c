@@ -313,7 +313,7 @@ struct hub *hub_create(struct loop *loop, const struct policy *policy, const str
     list_init(&h->sessions);
     list_init(&h->dirty);
     h->sio_ping = frame_create(WS_TEXT, VIEW("2"));
-    h->ws_ping = frame_create(WS_PING, VIEW(""));
+    h->ws_ping = frame_create(WS_PING, VIEW("p")); /* an empty pong is not reported (server.h) */
     h->wake = loop_wake_create(loop, on_wake, h);
     h->inbox = mailbox_create(INBOX_CAPACITY, loop_wake_signal, h->wake);
     h->gather_timer = loop_timer_create(loop, on_gathered, h);

@@ -104,8 +104,6 @@ static void on_message(struct session *s, struct view message, bool is_text)
 static void ping(struct session *s)
 {
     session_send(s, frame_ref(s->hub->ws_ping));
-    session_on_pong(
-        s); /* the server keeps pongs to itself: who is gone is noticed by TCP, as the ping is not acked */
 }
 
 const struct protocol protocol_ws = {

@@ -244,6 +244,12 @@ static void on_ws_close(void *ctx, struct ws *ws)
     session_gone(ws_user(ws));
 }
 
+static void on_ws_pong(void *ctx, struct ws *ws)
+{
+    (void)ctx;
+    session_on_pong(ws_user(ws));
+}
+
 static void on_gone(void *ctx, uint64_t request_id)
 {
     (void)ctx; /* every request is answered at once; a held poll would end here */
@@ -258,6 +264,7 @@ static const struct server_handler handler = {
     .on_ws_message = on_ws_message,
     .on_ws_writable = on_ws_writable,
     .on_ws_close = on_ws_close,
+    .on_ws_pong = on_ws_pong,
 };
 
 /* --- life --- */

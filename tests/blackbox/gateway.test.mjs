@@ -210,6 +210,16 @@ describe('/ws', () => {
     await client.message('pong');
     client.close();
   });
+  test('who does not answer pings is cut', async () => {
+    const started = Date.now();
+    const socket = new WebSocket(`${world.gw.base.replace('http', 'ws')}/ws?token=${tokenOf('t_ws_deaf')}`, { autoPong: false });
+    let pings = 0;
+    socket.on('ping', () => pings++);
+    const code = await within(new Promise((done) => socket.on('close', done)), 8000);
+    assert.equal(code, 1001);
+    assert.equal(pings, 1, 'one ping, no second while it is outstanding');
+    assert.ok(Date.now() - started >= 1300, 'not before its time');
+  });
   test('stays alive over several intervals', async () => {
     const client = await world.plain('t_ws5');
     await sleep(3500);

@@ -143,8 +143,13 @@ static void on_ws_close(void *ctx, struct ws *ws)
 
 void fixture_start(struct fixture *f)
 {
-    static const struct server_handler handler = {on_request,    on_gone,        on_upgrade, on_ws_open,
-                                                  on_ws_message, on_ws_writable, on_ws_close};
+    static const struct server_handler handler = {.on_request = on_request,
+                                                  .on_gone = on_gone,
+                                                  .on_upgrade = on_upgrade,
+                                                  .on_ws_open = on_ws_open,
+                                                  .on_ws_message = on_ws_message,
+                                                  .on_ws_writable = on_ws_writable,
+                                                  .on_ws_close = on_ws_close};
     *f = (struct fixture){.loop = loop_create()};
     struct server_options options = {.host = "127.0.0.1",
                                      .max_body = MAX_BODY,
