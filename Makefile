@@ -100,6 +100,13 @@ $(NODE_MODULES): tests/package-lock.json
 	cd tests && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
+# Served to the store contract tests by MongoDB's wire protocol.
+TEST_VENV := build/test-venv/installed
+$(TEST_VENV): tests/requirements.txt
+	python3 -m venv build/test-venv
+	build/test-venv/bin/pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	@touch $@
+
 -include $(shell find $(OBJ) -name '*.d' 2>/dev/null)
 
 # --- tests; the programs of a variant: make VARIANT=san unit ---
@@ -109,8 +116,9 @@ export UBSAN_OPTIONS ?= print_stacktrace=1:halt_on_error=1:exitcode=99
 STEPS := tests/lib/steps
 
 .PHONY: unit blackbox replay test check san san-% test-needs
-unit: $(BIN)/unit-tests ## unit and store contract tests; T=name selects one suite
-	CK_RUN_SUITE="$(T)" $(if $(filter-out release,$(VARIANT)),CK_FORK=no) tests/lib/unit-counts $(BIN)/unit-tests
+unit: $(BIN)/unit-tests $(TEST_VENV) ## unit and store contract tests; T=name selects one suite
+	CK_RUN_SUITE="$(T)" $(if $(filter-out release,$(VARIANT)),CK_FORK=no) \
+	    tests/lib/with-mongo tests/lib/unit-counts $(BIN)/unit-tests
 
 blackbox: $(BINARIES) $(NODE_MODULES) ## the real programs with a private broker and the official client; T=name selects
 	BIN_DIR=$(abspath $(BIN)) node tests/lib/run.mjs $(T)
@@ -133,7 +141,7 @@ san-%:
 
 test-needs:
 	@deploy/install build run test
-	@$(MAKE) --no-print-directory $(NODE_MODULES)
+	@$(MAKE) --no-print-directory $(NODE_MODULES) $(TEST_VENV)
 
 # --- fuzz: libFuzzer brings its own main; elsewhere replay.c feeds the files it is given ---
 

@@ -169,8 +169,9 @@ fail:
 
 void app_run(struct app *app)
 {
-    log_info("listening", "host=%s port=%d store=%s version=%s", app->settings->host,
-             server_port(app->server), app->settings->store_url, VERSION);
+    const char *store = app->settings->store_url; /* the rest of it may hold a password */
+    log_info("listening", "host=%s port=%d store=%.*s version=%s", app->settings->host,
+             server_port(app->server), (int)strcspn(store, ":"), store, VERSION);
     loop_run(app->loop);
     log_info("stopped", "%s", "");
 }

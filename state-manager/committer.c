@@ -15,6 +15,7 @@
 enum {
     GROUP_JOBS_MAX = 256,
     WAIT_MS = 200,
+    PROBE_EVERY_MS = 3000,
     CONFLICTS_MAX = 12,
     CHANNEL_CACHE_MAX = 10000,
     CHANNEL_CACHE_MS = 5000 /* another state-manager may have changed it */
@@ -57,7 +58,8 @@ struct committer {
     size_t aside_count, aside_cap;
     struct mark marks[GROUP_JOBS_MAX]; /* of this group's jobs */
     size_t mark_count;
-    bool conflicted; /* in the last round */
+    bool conflicted;     /* in the last round */
+    int64_t probe_at_ms; /* monotonic */
 };
 
 struct committer *committer_create(struct store *store, struct jobs *jobs,
@@ -428,17 +430,23 @@ static void commit_group(struct committer *c, struct letter *letters)
     free_slots(c);
 }
 
-/* A store that failed is tried again although nobody writes: readiness must not wait for a caller. */
+/* The store is tried although nobody writes: at the start, now and then, and all the time once it failed. */
 static void probe_store(struct committer *c)
 {
-    struct err err;
-    if (!committer_healthy(c) && c->store->ops->mark(c->store, NULL, 0, &err))
+    struct err err = {0};
+    if (committer_healthy(c) && clock_mono_ms() < c->probe_at_ms)
+        return;
+    if (c->store->ops->mark(c->store, NULL, 0, &err))
         store_worked(c);
+    else
+        store_failed(c, &err);
+    c->probe_at_ms = clock_mono_ms() + PROBE_EVERY_MS;
 }
 
 void committer_run(struct worker *worker, void *ctx)
 {
     struct committer *c = ctx;
+    probe_store(c);
     while (!worker_stopping(worker)) {
         if (!mailbox_wait(jobs_writes(c->jobs), WAIT_MS)) {
             probe_store(c);

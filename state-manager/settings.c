@@ -21,7 +21,8 @@
 const struct config_row settings_rows[] = {
     TEXT("STATE_MANAGER_HOST", host, "127.0.0.1", 0, "address to listen on"),
     NUMBER("STATE_MANAGER_PORT", port, "3010", 1, 65535, "port to listen on"),
-    TEXT("STORE_URL", store_url, "sqlite:var/portalcast.db", 0, "where the state lives: sqlite:PATH"),
+    TEXT("STORE_URL", store_url, "sqlite:var/portalcast.db", 0,
+         "where the state lives: sqlite:PATH or mongodb://HOST/DATABASE"),
     TEXT("AMQP_URL", amqp_url, "amqp://guest:guest@127.0.0.1:5672/", 0, "RabbitMQ, amqp:// or amqps://"),
     TEXT("EVENTS_EXCHANGE", events_exchange, "waba.agent-portal.events", 0, "topic exchange of the events"),
     TEXT("WEBHOOK_APP_SECRET", webhook_app_secret, "", CONFIG_SECRET | CONFIG_REQUIRED,

@@ -4,7 +4,8 @@
 
 #include "state-manager/core/store.h"
 
-/* "sqlite:PATH". The writer comes first: it makes what is missing. Returns owned, or NULL and err. */
+/* "sqlite:PATH" or "mongodb://..." (also mongodb+srv). The writer comes first: it makes what is missing.
+ * Returns owned, or NULL and err. */
 struct store *store_open(const char *url, enum store_mode mode, struct err *err);
 
 #endif

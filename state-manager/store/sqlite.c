@@ -1,7 +1,7 @@
 #include "state-manager/store/sqlite.h"
 #include "shared/crypto.h"
-#include "shared/json.h"
 #include "shared/mem.h"
+#include "state-manager/store/changes.h"
 #include "state-manager/store/lockfile.h"
 #include "state-manager/store/sqlite_schema.h"
 #include <sqlite3.h>
@@ -224,30 +224,6 @@ static bool op_list(struct store *base, const char *tenant_id, enum doc_kind kin
     return end_rows(s, st, stopped ? SQLITE_DONE : step, stopped, "list documents", err);
 }
 
-/* The changes of an entry as the log keeps them: enough to make every document again. */
-static struct view write_changes(struct sqlite_store *s, const struct entry *e)
-{
-    struct json_writer w;
-    buf_clear(&s->changes);
-    jw_init(&w, &s->changes);
-    jw_begin(&w, '[');
-    for (size_t i = 0; i < e->change_count; i++) {
-        const struct change *c = &e->changes[i];
-        jw_begin(&w, '{');
-        jw_key_text(&w, "kind", doc_kind_name(c->kind));
-        jw_key(&w, "key");
-        jw_text(&w, c->key);
-        jw_key(&w, "parent");
-        jw_text(&w, c->place.parent);
-        jw_key_i64(&w, "rank", c->place.rank);
-        jw_key_i64(&w, "ord", c->place.ord);
-        jw_key_raw(&w, "doc", c->doc);
-        jw_end(&w, '}');
-    }
-    jw_end(&w, ']');
-    return buf_view(&s->changes);
-}
-
 static bool put_doc(struct sqlite_store *s, const char *tenant_id, const struct change *c, struct err *err)
 {
     sqlite3_stmt *st = of_kind(s, c->kind, DOC_SQL_PUT, err);
@@ -267,7 +243,8 @@ static bool put_log(struct sqlite_store *s, const struct entry *e, struct err *e
     sqlite3_stmt *st = fixed(s, STATEMENT_LOG_PUT, err);
     if (!st)
         return false;
-    struct view changes = write_changes(s, e);
+    buf_clear(&s->changes);
+    changes_write(e->changes, e->change_count, &s->changes);
     if (s->changes.overflow)
         return err_set(err, ERR_INTERNAL, "an entry over %zu bytes", s->changes.max);
     bind_text(st, 1, e->tenant_id);
@@ -275,7 +252,7 @@ static bool put_log(struct sqlite_store *s, const struct entry *e, struct err *e
     bind_u64(st, 3, e->first_seq);
     bind_u64(st, 4, e->last_seq);
     sqlite3_bind_int64(st, 5, e->at_wall_ms);
-    bind_view(st, 6, changes);
+    bind_view(st, 6, buf_view(&s->changes));
     bind_view(st, 7, e->events);
     return finish(s, st, "write the log", err);
 }

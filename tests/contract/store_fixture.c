@@ -1,8 +1,10 @@
 #include "tests/contract/store_fixture.h"
 #include "state-manager/store/open.h"
-#include <check.h>
+#include "tests/contract/mongo_raw.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 static void open_handles(struct store_fixture *f)
 {
@@ -19,11 +21,29 @@ static void close_handles(struct store_fixture *f)
     store_close(f->writer);
 }
 
+/* The URL of the server with a database of this test's in it. */
+static void name_database(struct store_fixture *f)
+{
+    static int count;
+    const char *server = getenv("MONGODB_TEST_URL");
+    ck_assert_msg(server && *server, "MONGODB_TEST_URL names no server: `make unit` starts one");
+    const char *host = strstr(server, "://");
+    ck_assert_msg(host != NULL, "MONGODB_TEST_URL is no URL");
+    size_t place = (size_t)(host - server) + 3;
+    place += strcspn(server + place, "/?");
+    snprintf(f->url, sizeof f->url, "%.*s/portalcast_test_%ld_%d%s", (int)place, server, (long)getpid(),
+             ++count, server + place + strcspn(server + place, "?"));
+}
+
 void store_fixture_open(struct store_fixture *f)
 {
-    snprintf(f->directory, sizeof f->directory, "/tmp/portalcast-store-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(f->directory));
-    snprintf(f->url, sizeof f->url, "sqlite:%s/test.db", f->directory);
+    if (f->kind == STORE_SQLITE) {
+        snprintf(f->directory, sizeof f->directory, "/tmp/portalcast-store-XXXXXX");
+        ck_assert_ptr_nonnull(mkdtemp(f->directory));
+        snprintf(f->url, sizeof f->url, "sqlite:%s/test.db", f->directory);
+    } else {
+        name_database(f);
+    }
     open_handles(f);
 }
 
@@ -37,6 +57,21 @@ void store_fixture_close(struct store_fixture *f)
 {
     char command[128];
     close_handles(f);
+    if (f->kind == STORE_MONGO) {
+        mongo_raw_drop(f->url);
+        return;
+    }
     snprintf(command, sizeof command, "rm -rf %s", f->directory);
     ck_assert_int_eq(system(command), 0);
+}
+
+struct entry store_entry(const char *tenant_id, uint64_t n, const char *events, uint64_t first, uint64_t last)
+{
+    return (struct entry){.tenant_id = tenant_id,
+                          .epoch = "e1",
+                          .n = n,
+                          .first_seq = first,
+                          .last_seq = last,
+                          .at_wall_ms = 1789200000000,
+                          .events = view_of(events)};
 }

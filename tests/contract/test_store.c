@@ -1,4 +1,5 @@
 /* The contract of core/store.h, for every kind of store. */
+#include "state-manager/store/changes.h"
 #include "state-manager/store/open.h"
 #include "tests/contract/store_fixture.h"
 #include "tests/unit/suites.h"
@@ -8,26 +9,21 @@
 
 static struct store_fixture f;
 
-static void setup(void)
+static void setup_sqlite(void)
 {
+    f.kind = STORE_SQLITE;
+    store_fixture_open(&f);
+}
+
+static void setup_mongo(void)
+{
+    f.kind = STORE_MONGO;
     store_fixture_open(&f);
 }
 
 static void teardown(void)
 {
     store_fixture_close(&f);
-}
-
-static struct entry entry_of(const char *tenant_id, uint64_t n, const char *events, uint64_t first,
-                             uint64_t last)
-{
-    return (struct entry){.tenant_id = tenant_id,
-                          .epoch = "e1",
-                          .n = n,
-                          .first_seq = first,
-                          .last_seq = last,
-                          .at_wall_ms = 1789200000000,
-                          .events = view_of(events)};
 }
 
 static bool commit(struct entry *e)
@@ -54,7 +50,7 @@ START_TEST(an_entry_and_its_documents_are_there_together)
         {DOC_MESSAGE, VIEW("m1"), {VIEW("c1"), 10, 1}, VIEW("{\"a\":1}")},
         {DOC_CONVERSATION, VIEW("c1"), {{"", 0}, 10, 1}, VIEW("{\"b\":2}")},
     };
-    struct entry e = entry_of("t1", 1, "[{\"seq\":1},{\"seq\":2}]", 1, 2);
+    struct entry e = store_entry("t1", 1, "[{\"seq\":1},{\"seq\":2}]", 1, 2);
     e.changes = changes;
     e.change_count = 2;
     ck_assert(commit(&e));
@@ -79,8 +75,8 @@ END_TEST
 
 START_TEST(the_second_writer_of_an_entry_loses)
 {
-    struct entry first = entry_of("t1", 1, "[]", 1, 0), second = entry_of("t1", 1, "[]", 1, 0),
-                 gap = entry_of("t1", 3, "[]", 1, 0), other = entry_of("t1", 2, "[]", 1, 0);
+    struct entry first = store_entry("t1", 1, "[]", 1, 0), second = store_entry("t1", 1, "[]", 1, 0),
+                 gap = store_entry("t1", 3, "[]", 1, 0), other = store_entry("t1", 2, "[]", 1, 0);
     struct change lost = {DOC_RAW, VIEW("lost"), {{"", 0}, 0, 0}, VIEW("{}")};
     second.changes = &lost;
     second.change_count = 1;
@@ -101,8 +97,8 @@ END_TEST
 
 START_TEST(entries_of_several_tenants_go_in_one_commit)
 {
-    struct entry a = entry_of("a", 1, "[]", 1, 0), b = entry_of("b", 1, "[]", 1, 0),
-                 late = entry_of("b", 1, "[]", 1, 0);
+    struct entry a = store_entry("a", 1, "[]", 1, 0), b = store_entry("b", 1, "[]", 1, 0),
+                 late = store_entry("b", 1, "[]", 1, 0);
     struct entry *group[] = {&a, &b}, *again[] = {&late};
     ck_assert(f.writer->ops->commit(f.writer, group, 2, NULL));
     ck_assert(a.result == COMMIT_DONE && b.result == COMMIT_DONE);
@@ -130,8 +126,8 @@ START_TEST(the_log_is_read_in_order_from_anywhere)
     static const char *const events[] = {"[1,2]", "[]", "[3]", "[4,5]"};
     static const uint64_t first[] = {1, 3, 3, 4}, last[] = {2, 2, 3, 5};
     for (size_t i = 0; i < 4; i++) {
-        struct entry e = entry_of("t1", i + 1, events[i], first[i], last[i]),
-                     x = entry_of("t2", i + 1, "[9]", i + 1, i + 1);
+        struct entry e = store_entry("t1", i + 1, events[i], first[i], last[i]),
+                     x = store_entry("t2", i + 1, "[9]", i + 1, i + 1);
         ck_assert(commit(&e) && commit(&x));
     }
     static const struct {
@@ -154,6 +150,49 @@ START_TEST(the_log_is_read_in_order_from_anywhere)
 }
 END_TEST
 
+static bool check_changes(void *ctx, const struct log_entry *e)
+{
+    struct change *changes, *wanted = ctx;
+    size_t count;
+    struct err err = {0};
+    ck_assert_msg(changes_read(e->changes, &changes, &count, &err), "%s", err.text);
+    ck_assert_uint_eq(count, 2);
+    for (size_t i = 0; i < count; i++) {
+        ck_assert_int_eq((int)changes[i].kind, (int)wanted[i].kind);
+        ck_assert(view_eq(changes[i].key, wanted[i].key));
+        ck_assert(view_eq(changes[i].place.parent, wanted[i].place.parent));
+        ck_assert_int_eq(changes[i].place.rank, wanted[i].place.rank);
+        ck_assert_int_eq(changes[i].place.ord, wanted[i].place.ord);
+        ck_assert(view_eq(changes[i].doc, wanted[i].doc));
+    }
+    changes_free(changes, count);
+    return true;
+}
+
+/* Customers' JSON is kept byte for byte: big numbers, escaped NULs and lone surrogates, double keys. */
+START_TEST(changes_come_back_as_they_went_in)
+{
+    struct change changes[] = {
+        {DOC_RAW,
+         VIEW("k \"1\" \xe2\x98\x83"),
+         {VIEW("p|x"), -INT64_MAX, INT64_MAX},
+         VIEW("{\"a\":\"\\u0000\\ud800\",\"n\":123456789012345678901234567890,\"$date\":1,\"a\":2}")},
+        {DOC_FIGURES, VIEW("all"), {{"", 0}, -5, 7}, VIEW("{}")},
+    };
+    struct entry e = store_entry("t1", 1, "[]", 1, 0);
+    struct buf doc;
+    bool found;
+    e.changes = changes;
+    e.change_count = 2;
+    ck_assert(commit(&e));
+    ck_assert(f.reader->ops->read_log(f.reader, "t1", LOG_BY_ENTRY, 0, true, check_changes, changes, NULL));
+    buf_init(&doc, DOC_MAX);
+    ck_assert(f.reader->ops->get(f.reader, "t1", DOC_RAW, changes[0].key, &doc, &found, NULL) && found);
+    ck_assert(view_eq(buf_view(&doc), changes[0].doc));
+    buf_free(&doc);
+}
+END_TEST
+
 static bool on_row(void *ctx, const struct listed *row)
 {
     struct seen *seen = ctx;
@@ -170,7 +209,7 @@ START_TEST(lists_are_newest_first_and_page_on)
     for (size_t i = 0; i < 4; i++)
         changes[i] =
             (struct change){DOC_MESSAGE, view_of(keys[i]), {VIEW("c1"), ranks[i], ords[i]}, VIEW("{}")};
-    struct entry e = entry_of("t1", 1, "[]", 1, 0);
+    struct entry e = store_entry("t1", 1, "[]", 1, 0);
     e.changes = changes;
     e.change_count = 4;
     ck_assert(commit(&e));
@@ -200,7 +239,7 @@ static bool on_tenant(void *ctx, const char *tenant_id, const struct head *head)
 
 START_TEST(marks_move_forward_only)
 {
-    struct entry e1 = entry_of("t1", 1, "[]", 1, 0), e2 = entry_of("t1", 2, "[]", 1, 0);
+    struct entry e1 = store_entry("t1", 1, "[]", 1, 0), e2 = store_entry("t1", 2, "[]", 1, 0);
     e2.figures_changed = true;
     ck_assert(commit(&e1) && commit(&e2));
     static const struct {
@@ -254,28 +293,34 @@ END_TEST
 
 START_TEST(a_reader_cannot_write)
 {
-    struct entry e = entry_of("t1", 1, "[]", 1, 0), *group = &e;
+    struct entry e = store_entry("t1", 1, "[]", 1, 0), *group = &e;
     struct err err = {0};
     ck_assert(!f.reader->ops->commit(f.reader, &group, 1, &err));
 }
 END_TEST
 
-Suite *suite_store(void)
+void store_contract_add(TCase *t, enum store_kind kind)
 {
-    Suite *s = suite_create("store");
-    TCase *t = tcase_create("store");
-    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_checked_fixture(t, kind == STORE_MONGO ? setup_mongo : setup_sqlite, teardown);
     tcase_add_test(t, a_new_tenant_has_an_empty_head);
     tcase_add_test(t, an_entry_and_its_documents_are_there_together);
     tcase_add_test(t, the_second_writer_of_an_entry_loses);
     tcase_add_test(t, entries_of_several_tenants_go_in_one_commit);
     tcase_add_test(t, the_log_is_read_in_order_from_anywhere);
+    tcase_add_test(t, changes_come_back_as_they_went_in);
     tcase_add_test(t, lists_are_newest_first_and_page_on);
     tcase_add_test(t, marks_move_forward_only);
     tcase_add_test(t, channels_come_and_go);
     tcase_add_test(t, the_quarantine_takes_any_bytes);
-    tcase_add_test(t, a_second_writer_is_told_who_holds_the_store);
     tcase_add_test(t, a_reader_cannot_write);
+}
+
+Suite *suite_store(void)
+{
+    Suite *s = suite_create("store");
+    TCase *t = tcase_create("store");
+    store_contract_add(t, STORE_SQLITE);
+    tcase_add_test(t, a_second_writer_is_told_who_holds_the_store);
     suite_add_tcase(s, t);
     return s;
 }
