@@ -5,12 +5,34 @@
 
 #include <check.h>
 
-#define SUITES(X)                                                                                          \
-    X(backoff)                                                                                             \
-    X(base)                                                                                                \
-    X(calls) X(commands) X(committer) X(config) X(crypto) X(delivery) X(frame) X(http_client) X(http_text) \
-        X(json) X(loop) X(metrics) X(outbox) X(room) X(server) X(server_ws) X(session) X(sio_packet)       \
-            X(store) X(store_mongo) X(stream) X(token) X(token_keys) X(worker) X(ws_message)
+#define SUITES(X)  \
+    X(backoff)     \
+    X(base)        \
+    X(calls)       \
+    X(commands)    \
+    X(committer)   \
+    X(config)      \
+    X(crypto)      \
+    X(delivery)    \
+    X(frame)       \
+    X(http_client) \
+    X(http_text)   \
+    X(json)        \
+    X(loop)        \
+    X(metrics)     \
+    X(outbox)      \
+    X(room)        \
+    X(server)      \
+    X(server_ws)   \
+    X(session)     \
+    X(sio_packet)  \
+    X(store)       \
+    X(store_mongo) \
+    X(stream)      \
+    X(token)       \
+    X(token_keys)  \
+    X(worker)      \
+    X(ws_message)
 
 #define X(name) Suite *suite_##name(void);
 SUITES(X)
