@@ -2,63 +2,57 @@
 #include <stddef.h>
 #include <string.h>
 
-#define TEXT(name, field, fallback, flags, help)                                               \
-    {                                                                                          \
-        name, CONFIG_TEXT, offsetof(struct settings, field), fallback, 0, 0, NULL, flags, help \
-    }
-#define CHOICE(name, field, fallback, choices, help)                                            \
-    {                                                                                           \
-        name, CONFIG_CHOICE, offsetof(struct settings, field), fallback, 0, 0, choices, 0, help \
-    }
-#define NUMBER(name, field, fallback, min, max, help)                                            \
-    {                                                                                            \
-        name, CONFIG_NUMBER, offsetof(struct settings, field), fallback, min, max, NULL, 0, help \
-    }
-#define SWITCH(name, field, fallback, help)                                                  \
-    {                                                                                        \
-        name, CONFIG_SWITCH, offsetof(struct settings, field), fallback, 0, 0, NULL, 0, help \
-    }
-
 const struct config_row gateway_settings_rows[] = {
-    TEXT("AMQP_URL", amqp_url, "amqp://guest:guest@127.0.0.1:5672/", 0, "RabbitMQ; may hold a password"),
-    TEXT("EVENTS_EXCHANGE", exchange, "waba.agent-portal.events", CONFIG_REQUIRED,
-         "topic exchange that the state-managers publish to"),
-    CHOICE("LOG_LEVEL", log_level, "info", "error warn info debug", "debug: one line per event delivered"),
-    TEXT("ALLOWED_ORIGINS", allowed_origins, "", 0,
-         "web origins, comma-separated, each with at most one * as a whole label; the own origin is always "
-         "allowed"),
-    CHOICE("JWT_ALG", jwt_alg, "HS256", "HS256 RS256 ES256", "the only signature algorithm accepted"),
-    TEXT("JWT_SECRET", jwt_secret, "", CONFIG_SECRET, "HS256: shared secret, 32 bytes or more"),
-    TEXT("JWT_SECRET_PREVIOUS", jwt_secret_previous, "", CONFIG_SECRET,
-         "HS256: the one before, while rotating"),
-    TEXT("JWT_PUBLIC_KEYS", jwt_public_keys, "", 0, "RS256, ES256: directory of <kid>.pem"),
-    TEXT("JWT_ISSUER", jwt_issuer, "", 0, "required iss; empty: not checked"),
-    TEXT("JWT_AUDIENCE", jwt_audience, "", 0, "required aud; empty: not checked"),
-    TEXT("GATEWAY_HOST", host, "127.0.0.1", CONFIG_REQUIRED, "address to listen on"),
-    NUMBER("GATEWAY_PORT", port, "3015", 0, 65535, "port to listen on; 0: any free one"),
-    NUMBER("PING_INTERVAL_MS", ping_interval_ms, "25000", 50, 600000, "between a pong and the next ping"),
-    NUMBER("PING_TIMEOUT_MS", ping_timeout_ms, "20000", 50, 600000, "how long a pong may take"),
-    NUMBER("CONNECT_TIMEOUT_MS", connect_timeout_ms, "10000", 50, 600000,
-           "from the open connection to a session that hears events"),
-    NUMBER("MAX_PAYLOAD", max_payload, "1000000", 1024, 100000000, "bytes of one message of a client"),
-    SWITCH("RECOVERY", recovery, "on", "Socket.IO: pid, and an offset behind the arguments of every event"),
-    NUMBER("MAX_CONNECTIONS", max_connections, "20000", 1, 1000000, "sessions of this process"),
-    NUMBER("MAX_CONNECTIONS_PER_USER", max_connections_per_user, "100", 0, 1000000,
-           "sessions of one user here; 0: unlimited"),
-    NUMBER("TOKEN_EXPIRING_SECONDS", token_expiring_s, "60", 0, 86400,
-           "how long before expiry token_expiring is sent"),
-    NUMBER("LAG_MAX_EVENTS", lag_events, "1000", 1, 1000000, "a socket further behind is cut (4413)"),
-    NUMBER("LAG_MAX_BYTES", lag_bytes, "4000000", 1024, 1000000000, "the same in bytes"),
-    NUMBER("LAG_MAX_SECONDS", lag_s, "30", 1, 3600, "a socket that took nothing for so long is cut (4413)"),
-    NUMBER("RING_EVENTS", ring_events, "4096", 2048, 1000000, "recent events kept per tenant"),
-    NUMBER("RING_BYTES", ring_bytes, "16777216", 8388608, 1073741824, "the same in bytes"),
-    NUMBER("GATHER_MS", gather_ms, "1", 0, 100, "how long a write to many sockets waits for more events"),
-    NUMBER("QUEUE_MAX_MESSAGES", queue_messages, "100000", 100, 10000000,
-           "bound of this gateway's queue on the broker"),
-    NUMBER("QUEUE_MAX_BYTES", queue_bytes, "134217728", 1048576, 10737418240, "the same in bytes"),
-    NUMBER("DRAIN_SECONDS", drain_s, "5", 0, 3600, "over how long connections are closed after SIGTERM"),
-    TEXT("WWW_DIR", www_dir, "", 0, "the page's files; empty: found beside the binary"),
-    SWITCH("DEMO", demo, "off", "1: weak secrets are accepted"),
+    CONFIG_TEXT_ROW("AMQP_URL", amqp_url, "amqp://guest:guest@127.0.0.1:5672/", 0,
+                    "RabbitMQ; may hold a password"),
+    CONFIG_TEXT_ROW("EVENTS_EXCHANGE", exchange, "waba.agent-portal.events", CONFIG_REQUIRED,
+                    "topic exchange that the state-managers publish to"),
+    CONFIG_CHOICE_ROW("LOG_LEVEL", log_level, "info", "error warn info debug",
+                      "debug: one line per event delivered"),
+    CONFIG_TEXT_ROW(
+        "ALLOWED_ORIGINS", allowed_origins, "", 0,
+        "web origins, comma-separated, each with at most one * as a whole label; the own origin is always "
+        "allowed"),
+    CONFIG_CHOICE_ROW("JWT_ALG", jwt_alg, "HS256", "HS256 RS256 ES256",
+                      "the only signature algorithm accepted"),
+    CONFIG_TEXT_ROW("JWT_SECRET", jwt_secret, "", CONFIG_SECRET, "HS256: shared secret, 32 bytes or more"),
+    CONFIG_TEXT_ROW("JWT_SECRET_PREVIOUS", jwt_secret_previous, "", CONFIG_SECRET,
+                    "HS256: the one before, while rotating"),
+    CONFIG_TEXT_ROW("JWT_PUBLIC_KEYS", jwt_public_keys, "", 0, "RS256, ES256: directory of <kid>.pem"),
+    CONFIG_TEXT_ROW("JWT_ISSUER", jwt_issuer, "", 0, "required iss; empty: not checked"),
+    CONFIG_TEXT_ROW("JWT_AUDIENCE", jwt_audience, "", 0, "required aud; empty: not checked"),
+    CONFIG_TEXT_ROW("GATEWAY_HOST", host, "127.0.0.1", CONFIG_REQUIRED, "address to listen on"),
+    CONFIG_NUMBER_ROW("GATEWAY_PORT", port, "3015", 0, 65535, "port to listen on; 0: any free one"),
+    CONFIG_NUMBER_ROW("PING_INTERVAL_MS", ping_interval_ms, "25000", 50, 600000,
+                      "between a pong and the next ping"),
+    CONFIG_NUMBER_ROW("PING_TIMEOUT_MS", ping_timeout_ms, "20000", 50, 600000, "how long a pong may take"),
+    CONFIG_NUMBER_ROW("CONNECT_TIMEOUT_MS", connect_timeout_ms, "10000", 50, 600000,
+                      "from the open connection to a session that hears events"),
+    CONFIG_NUMBER_ROW("MAX_PAYLOAD", max_payload, "1000000", 1024, 100000000,
+                      "bytes of one message of a client"),
+    CONFIG_SWITCH_ROW("RECOVERY", recovery, "on",
+                      "Socket.IO: pid, and an offset behind the arguments of every event"),
+    CONFIG_NUMBER_ROW("MAX_CONNECTIONS", max_connections, "20000", 1, 1000000, "sessions of this process"),
+    CONFIG_NUMBER_ROW("MAX_CONNECTIONS_PER_USER", max_connections_per_user, "100", 0, 1000000,
+                      "sessions of one user here; 0: unlimited"),
+    CONFIG_NUMBER_ROW("TOKEN_EXPIRING_SECONDS", token_expiring_s, "60", 0, 86400,
+                      "how long before expiry token_expiring is sent"),
+    CONFIG_NUMBER_ROW("LAG_MAX_EVENTS", lag_events, "1000", 1, 1000000,
+                      "a socket further behind is cut (4413)"),
+    CONFIG_NUMBER_ROW("LAG_MAX_BYTES", lag_bytes, "4000000", 1024, 1000000000, "the same in bytes"),
+    CONFIG_NUMBER_ROW("LAG_MAX_SECONDS", lag_s, "30", 1, 3600,
+                      "a socket that took nothing for so long is cut (4413)"),
+    CONFIG_NUMBER_ROW("RING_EVENTS", ring_events, "4096", 2048, 1000000, "recent events kept per tenant"),
+    CONFIG_NUMBER_ROW("RING_BYTES", ring_bytes, "16777216", 8388608, 1073741824, "the same in bytes"),
+    CONFIG_NUMBER_ROW("GATHER_MS", gather_ms, "1", 0, 100,
+                      "how long a write to many sockets waits for more events"),
+    CONFIG_NUMBER_ROW("QUEUE_MAX_MESSAGES", queue_messages, "100000", 100, 10000000,
+                      "bound of this gateway's queue on the broker"),
+    CONFIG_NUMBER_ROW("QUEUE_MAX_BYTES", queue_bytes, "134217728", 1048576, 10737418240, "the same in bytes"),
+    CONFIG_NUMBER_ROW("DRAIN_SECONDS", drain_s, "5", 0, 3600,
+                      "over how long connections are closed after SIGTERM"),
+    CONFIG_TEXT_ROW("WWW_DIR", www_dir, "", 0, "the page's files; empty: found beside the binary"),
+    CONFIG_SWITCH_ROW("DEMO", demo, "off", "1: weak secrets are accepted"),
 };
 const size_t gateway_settings_row_count = countof(gateway_settings_rows);
 

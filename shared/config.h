@@ -35,6 +35,24 @@ struct config_row {
     const char *help; /* one line */
 };
 
+/* Rows for a table whose fields live in a `struct settings`. */
+#define CONFIG_TEXT_ROW(name, field, fallback, flags, help)                                    \
+    {                                                                                          \
+        name, CONFIG_TEXT, offsetof(struct settings, field), fallback, 0, 0, NULL, flags, help \
+    }
+#define CONFIG_CHOICE_ROW(name, field, fallback, choices, help)                                 \
+    {                                                                                           \
+        name, CONFIG_CHOICE, offsetof(struct settings, field), fallback, 0, 0, choices, 0, help \
+    }
+#define CONFIG_NUMBER_ROW(name, field, fallback, min, max, help)                                 \
+    {                                                                                            \
+        name, CONFIG_NUMBER, offsetof(struct settings, field), fallback, min, max, NULL, 0, help \
+    }
+#define CONFIG_SWITCH_ROW(name, field, fallback, help)                                       \
+    {                                                                                        \
+        name, CONFIG_SWITCH, offsetof(struct settings, field), fallback, 0, 0, NULL, 0, help \
+    }
+
 /* Fills settings from the environment; false when a row is wrong: then `faults` holds a line for each. */
 bool config_load(void *settings, const struct config_row *rows, size_t count, struct buf *faults) MUSTCHECK;
 void config_free(void *settings, const struct config_row *rows, size_t count);

@@ -1,56 +1,44 @@
 #include "state-manager/settings.h"
 #include <string.h>
 
-#define TEXT(name, field, fallback, flags, help)                                               \
-    {                                                                                          \
-        name, CONFIG_TEXT, offsetof(struct settings, field), fallback, 0, 0, NULL, flags, help \
-    }
-#define CHOICE(name, field, fallback, choices, help)                                            \
-    {                                                                                           \
-        name, CONFIG_CHOICE, offsetof(struct settings, field), fallback, 0, 0, choices, 0, help \
-    }
-#define NUMBER(name, field, fallback, min, max, help)                                            \
-    {                                                                                            \
-        name, CONFIG_NUMBER, offsetof(struct settings, field), fallback, min, max, NULL, 0, help \
-    }
-#define SWITCH(name, field, fallback, help)                                                  \
-    {                                                                                        \
-        name, CONFIG_SWITCH, offsetof(struct settings, field), fallback, 0, 0, NULL, 0, help \
-    }
-
 const struct config_row settings_rows[] = {
-    TEXT("STATE_MANAGER_HOST", host, "127.0.0.1", 0, "address to listen on"),
-    NUMBER("STATE_MANAGER_PORT", port, "3010", 1, 65535, "port to listen on"),
-    TEXT("STORE_URL", store_url, "sqlite:var/portalcast.db", 0,
-         "where the state lives: sqlite:PATH or mongodb://HOST/DATABASE"),
-    TEXT("AMQP_URL", amqp_url, "amqp://guest:guest@127.0.0.1:5672/", 0, "RabbitMQ, amqp:// or amqps://"),
-    TEXT("EVENTS_EXCHANGE", events_exchange, "waba.agent-portal.events", 0, "topic exchange of the events"),
-    TEXT("WEBHOOK_APP_SECRET", webhook_app_secret, "", CONFIG_SECRET | CONFIG_REQUIRED,
-         "signs webhooks (X-Hub-Signature-256)"),
-    TEXT("WEBHOOK_APP_SECRET_PREVIOUS", webhook_app_secret_previous, "", CONFIG_SECRET,
-         "accepted too, while the secret is rotated"),
-    TEXT("WEBHOOK_VERIFY_TOKEN", webhook_verify_token, "", CONFIG_SECRET,
-         "hub.verify_token of the challenge"),
-    TEXT("JWT_SECRET", jwt_secret, "", CONFIG_SECRET, "HS256 key of the callers' tokens"),
-    TEXT("JWT_SECRET_PREVIOUS", jwt_secret_previous, "", CONFIG_SECRET,
-         "accepted too, while the key is rotated"),
-    TEXT("JWT_PUBLIC_KEYS", jwt_public_keys, "", 0, "directory of <kid>.pem, for RS256 and ES256"),
-    CHOICE("JWT_ALG", jwt_alg, "HS256", "HS256 RS256 ES256", "the only algorithm that is accepted"),
-    TEXT("JWT_ISSUER", jwt_issuer, "", 0, "expected iss; empty: not checked"),
-    TEXT("JWT_AUDIENCE", jwt_audience, "", 0, "expected aud; empty: not checked"),
-    TEXT("ALLOWED_ORIGINS", allowed_origins, "", 0,
-         "browser origins, comma-separated; * stands for one label"),
-    CHOICE("LOG_LEVEL", log_level, "info", "error warn info debug", "debug shows every webhook and event"),
-    NUMBER("MAX_CONNECTIONS", max_connections, "20000", 1, 1000000,
-           "HTTP connections; more are closed on accept"),
-    NUMBER("MAX_WEBHOOK_BYTES", max_webhook_bytes, "3145728", 1024, 4194304,
-           "largest webhook body (Meta: 3 MiB)"),
-    NUMBER("MAX_BODY_BYTES", max_body_bytes, "1048576", 1024, 4194304, "largest body of any other call"),
-    NUMBER("REQUEST_TIMEOUT_MS", request_timeout_ms, "2500", 100, 60000,
-           "a call that the store has not answered by then gets 503"),
-    NUMBER("QUEUE_LENGTH", queue_length, "4096", 16, 1000000,
-           "calls that may wait for the store; more get 503"),
-    SWITCH("DEMO", demo, "off", "accept weak secrets"),
+    CONFIG_TEXT_ROW("STATE_MANAGER_HOST", host, "127.0.0.1", 0, "address to listen on"),
+    CONFIG_NUMBER_ROW("STATE_MANAGER_PORT", port, "3010", 1, 65535, "port to listen on"),
+    CONFIG_TEXT_ROW("STORE_URL", store_url, "sqlite:var/portalcast.db", 0,
+                    "where the state lives: sqlite:PATH or mongodb://HOST/DATABASE"),
+    CONFIG_TEXT_ROW("AMQP_URL", amqp_url, "amqp://guest:guest@127.0.0.1:5672/", 0,
+                    "RabbitMQ, amqp:// or amqps://"),
+    CONFIG_TEXT_ROW("EVENTS_EXCHANGE", events_exchange, "waba.agent-portal.events", 0,
+                    "topic exchange of the events"),
+    CONFIG_TEXT_ROW("WEBHOOK_APP_SECRET", webhook_app_secret, "", CONFIG_SECRET | CONFIG_REQUIRED,
+                    "signs webhooks (X-Hub-Signature-256)"),
+    CONFIG_TEXT_ROW("WEBHOOK_APP_SECRET_PREVIOUS", webhook_app_secret_previous, "", CONFIG_SECRET,
+                    "accepted too, while the secret is rotated"),
+    CONFIG_TEXT_ROW("WEBHOOK_VERIFY_TOKEN", webhook_verify_token, "", CONFIG_SECRET,
+                    "hub.verify_token of the challenge"),
+    CONFIG_TEXT_ROW("JWT_SECRET", jwt_secret, "", CONFIG_SECRET, "HS256 key of the callers' tokens"),
+    CONFIG_TEXT_ROW("JWT_SECRET_PREVIOUS", jwt_secret_previous, "", CONFIG_SECRET,
+                    "accepted too, while the key is rotated"),
+    CONFIG_TEXT_ROW("JWT_PUBLIC_KEYS", jwt_public_keys, "", 0, "directory of <kid>.pem, for RS256 and ES256"),
+    CONFIG_CHOICE_ROW("JWT_ALG", jwt_alg, "HS256", "HS256 RS256 ES256",
+                      "the only algorithm that is accepted"),
+    CONFIG_TEXT_ROW("JWT_ISSUER", jwt_issuer, "", 0, "expected iss; empty: not checked"),
+    CONFIG_TEXT_ROW("JWT_AUDIENCE", jwt_audience, "", 0, "expected aud; empty: not checked"),
+    CONFIG_TEXT_ROW("ALLOWED_ORIGINS", allowed_origins, "", 0,
+                    "browser origins, comma-separated; * stands for one label"),
+    CONFIG_CHOICE_ROW("LOG_LEVEL", log_level, "info", "error warn info debug",
+                      "debug shows every webhook and event"),
+    CONFIG_NUMBER_ROW("MAX_CONNECTIONS", max_connections, "20000", 1, 1000000,
+                      "HTTP connections; more are closed on accept"),
+    CONFIG_NUMBER_ROW("MAX_WEBHOOK_BYTES", max_webhook_bytes, "3145728", 1024, 4194304,
+                      "largest webhook body (Meta: 3 MiB)"),
+    CONFIG_NUMBER_ROW("MAX_BODY_BYTES", max_body_bytes, "1048576", 1024, 4194304,
+                      "largest body of any other call"),
+    CONFIG_NUMBER_ROW("REQUEST_TIMEOUT_MS", request_timeout_ms, "2500", 100, 60000,
+                      "a call that the store has not answered by then gets 503"),
+    CONFIG_NUMBER_ROW("QUEUE_LENGTH", queue_length, "4096", 16, 1000000,
+                      "calls that may wait for the store; more get 503"),
+    CONFIG_SWITCH_ROW("DEMO", demo, "off", "accept weak secrets"),
 };
 const size_t settings_row_count = countof(settings_rows);
 
