@@ -23,7 +23,7 @@ bool decide_account(struct batch *b, struct command *c, struct err *err)
     crypto_name_id("r_", buf_view(&doc), key);
     c->duplicate = batch_get(b, DOC_RAW, view_of(key)).n > 0;
     if (!c->duplicate) {
-        struct doc_place place = {{"", 0}, batch_now(b), batch_next_ord(b)};
+        struct doc_place place = {.rank = batch_now(b), .ord = batch_next_ord(b)};
         batch_put(b, DOC_RAW, view_of(key), place, buf_view(&doc));
         batch_emit(b, &(struct event_draft){.type = "account_update", .data = buf_view(&doc)}, NULL);
     }

@@ -14,8 +14,8 @@ enum { ORD_PER_ENTRY = 1 << 20, KIND_AND_KEY_MAX = DOC_KEY_MAX + 2 };
 struct held {
     struct held *next;
     enum doc_kind kind;
-    struct doc_place place;
-    char *key, *parent, *doc; /* doc NULL: the store has none */
+    struct doc_place place; /* its texts are owned */
+    char *key, *doc;        /* doc NULL: the store has none */
     size_t doc_n;
     bool written;
 };
@@ -72,6 +72,13 @@ fail:
     return NULL;
 }
 
+static void free_place(struct doc_place *place)
+{
+    free((char *)place->parent.p);
+    free((char *)place->state.p);
+    free((char *)place->owner.p);
+}
+
 void batch_destroy(struct batch *b)
 {
     if (!b)
@@ -79,7 +86,7 @@ void batch_destroy(struct batch *b)
     for (struct held *h = b->first, *next; h; h = next) {
         next = h->next;
         free(h->key);
-        free(h->parent);
+        free_place(&h->place);
         free(h->doc);
         free(h);
     }
@@ -172,12 +179,17 @@ struct view batch_get(struct batch *b, enum doc_kind kind, struct view key)
     return h && h->doc ? (struct view){h->doc, h->doc_n} : (struct view){NULL, 0};
 }
 
+static struct view copy_text(struct view text)
+{
+    return (struct view){text.n ? xstrndup(text.p, text.n) : NULL, text.n};
+}
+
 void batch_put(struct batch *b, enum doc_kind kind, struct view key, struct doc_place place, struct view doc)
 {
     struct held *h = held_find(b, kind, key);
     if (!h)
         h = held_add(b, kind, key);
-    char *copy = xstrndup(doc.p, doc.n), *parent = xstrndup(place.parent.p, place.parent.n);
+    char *copy = xstrndup(doc.p, doc.n);
     if (h->doc) { /* somebody may still hold slices of it, the caller first of all */
         struct retired *r = xcalloc(1, sizeof *r);
         *r = (struct retired){b->retired, h->doc};
@@ -185,11 +197,11 @@ void batch_put(struct batch *b, enum doc_kind kind, struct view key, struct doc_
     }
     if (h->written)
         b->bytes -= h->doc_n;
-    free(h->parent);
+    free_place(&h->place);
     h->doc = copy;
     h->doc_n = doc.n;
-    h->parent = parent;
-    h->place = (struct doc_place){{parent, place.parent.n}, place.rank, place.ord};
+    h->place = (struct doc_place){copy_text(place.parent), place.rank, place.ord, copy_text(place.state),
+                                  copy_text(place.owner)};
     h->written = true;
     b->bytes += doc.n;
 }
@@ -234,7 +246,7 @@ void batch_emit(struct batch *b, const struct event_draft *draft, struct emitted
         char key[EVENT_TYPE_MAX + 1 + EVENT_KEY_MAX + 1];
         int n = snprintf(key, sizeof key, "%s|%.*s", draft->type, VIEW_ARG(draft->key));
         batch_put(b, DOC_LATEST, (struct view){key, (size_t)n},
-                  (struct doc_place){{"", 0}, 0, (int64_t)stamped.rev},
+                  (struct doc_place){.ord = (int64_t)stamped.rev},
                   (struct view){b->events.data + start, b->events.len - start});
     }
 }
@@ -247,7 +259,7 @@ static void put_figures(struct batch *b)
     struct buf doc;
     buf_init(&doc, DOC_MAX);
     figures_write(&b->figures, &doc);
-    batch_put(b, DOC_FIGURES, VIEW("all"), (struct doc_place){{"", 0}, 0, 0}, buf_view(&doc));
+    batch_put(b, DOC_FIGURES, VIEW("all"), (struct doc_place){0}, buf_view(&doc));
     buf_free(&doc);
     b->entry.figures_changed = true;
 }

@@ -66,7 +66,7 @@ static void remember_answer(struct batch *b, const struct command *c)
     jw_key_i64(&w, "at", batch_now(b));
     jw_key_raw(&w, "reply", buf_view(c->reply));
     jw_end(&w, '}');
-    batch_put(b, DOC_REPLY, reply_key(c, room, sizeof room), (struct doc_place){{"", 0}, batch_now(b), 0},
+    batch_put(b, DOC_REPLY, reply_key(c, room, sizeof room), (struct doc_place){.rank = batch_now(b)},
               buf_view(&doc));
     buf_free(&doc);
 }

@@ -52,7 +52,7 @@ static void put_alias(struct batch *b, struct view key, const char *target)
 {
     char doc[MODEL_ID_SIZE + 16];
     int n = snprintf(doc, sizeof doc, "{\"target\":\"%s\"}", target);
-    batch_put(b, DOC_ALIAS, key, (struct doc_place){{"", 0}, 0, 0}, (struct view){doc, (size_t)n});
+    batch_put(b, DOC_ALIAS, key, (struct doc_place){0}, (struct view){doc, (size_t)n});
 }
 
 /* Makes sure that the conversation is found by this name from now on. */
@@ -126,11 +126,18 @@ bool talk_load(struct batch *b, struct view conversation_id, struct talk *out, s
 
 static void conversation_put(struct batch *b, const struct conversation *c)
 {
-    struct buf doc;
+    struct buf doc, owner;
     buf_init(&doc, DOC_MAX);
+    buf_init(&owner, DOC_MAX);
     conversation_write(c, &doc);
-    batch_put(b, DOC_CONVERSATION, view_of(c->id), (struct doc_place){{"", 0}, c->last_message_at, c->ord},
-              buf_view(&doc));
+    if (json_type(c->assignee) != JSON_STRING || !json_decode_string(c->assignee, &owner))
+        buf_clear(&owner); /* nobody */
+    struct doc_place place = {.rank = c->last_message_at,
+                              .ord = c->ord,
+                              .state = view_of(conversation_state(c)),
+                              .owner = buf_view(&owner)};
+    batch_put(b, DOC_CONVERSATION, view_of(c->id), place, buf_view(&doc));
+    buf_free(&owner);
     buf_free(&doc);
 }
 
@@ -153,7 +160,8 @@ void message_put(struct batch *b, const struct message *m)
     buf_init(&doc, DOC_MAX);
     message_write(m, &doc);
     batch_put(b, DOC_MESSAGE, view_of(m->id),
-              (struct doc_place){view_of(m->conversation_id), m->timestamp, m->ord}, buf_view(&doc));
+              (struct doc_place){.parent = view_of(m->conversation_id), .rank = m->timestamp, .ord = m->ord},
+              buf_view(&doc));
     buf_free(&doc);
 }
 

@@ -144,6 +144,13 @@ bool conversation_is_waiting(const struct conversation *c)
     return !c->closed && c->direction == DIRECTION_INBOUND;
 }
 
+const char *conversation_state(const struct conversation *c)
+{
+    if (c->closed)
+        return CONVERSATION_CLOSED;
+    return conversation_is_waiting(c) ? CONVERSATION_WAITING : CONVERSATION_ANSWERED;
+}
+
 bool message_read(struct view doc, struct message *out)
 {
     *out = (struct message){

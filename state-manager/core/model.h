@@ -40,6 +40,10 @@ enum message_status message_status_parse(struct view string); /* raw JSON string
  * proof of the contrary (delivered and above). */
 bool message_status_moves(enum message_status from, enum message_status to);
 
+#define CONVERSATION_CLOSED   "closed"
+#define CONVERSATION_WAITING  "waiting"
+#define CONVERSATION_ANSWERED "answered"
+
 enum direction { DIRECTION_INBOUND, DIRECTION_OUTBOUND };
 const char *direction_name(enum direction direction);
 
@@ -61,6 +65,8 @@ struct conversation {
 bool conversation_read(struct view doc, struct conversation *out) MUSTCHECK;
 void conversation_write(const struct conversation *c, struct buf *out);
 bool conversation_is_waiting(const struct conversation *c);
+/* The list that it is filed in: CONVERSATION_CLOSED, CONVERSATION_WAITING, or CONVERSATION_ANSWERED. */
+const char *conversation_state(const struct conversation *c);
 
 struct message {
     char id[MODEL_ID_SIZE];

@@ -126,8 +126,7 @@ void receipts_unpark(struct batch *b, struct view channel_id, struct view wamid,
     for (struct json_iter it = json_iter(parked); json_next_element(&it, &receipt); some = true)
         receipt_apply(b, m, receipt);
     if (some)
-        batch_put(b, DOC_PARKED, key, (struct doc_place){{"", 0}, batch_now(b), 0},
-                  VIEW("{\"receipts\":[]}"));
+        batch_put(b, DOC_PARKED, key, (struct doc_place){.rank = batch_now(b)}, VIEW("{\"receipts\":[]}"));
 }
 
 static void park(struct batch *b, struct command *c, struct view wamid)
@@ -146,7 +145,7 @@ static void park(struct batch *b, struct command *c, struct view wamid)
     buf_add_text(&doc, "{\"receipts\":");
     append_element(&doc, receipts, c->element);
     buf_add_char(&doc, '}');
-    batch_put(b, DOC_PARKED, key, (struct doc_place){{"", 0}, batch_now(b), 0}, buf_view(&doc));
+    batch_put(b, DOC_PARKED, key, (struct doc_place){.rank = batch_now(b)}, buf_view(&doc));
     buf_free(&doc);
 }
 

@@ -3,6 +3,14 @@
 #include "shared/mem.h"
 #include <stdlib.h>
 
+static void put_label(struct json_writer *w, const char *key, struct view label)
+{
+    if (!label.n)
+        return;
+    jw_key(w, key);
+    jw_text(w, label);
+}
+
 void changes_write(const struct change *changes, size_t count, struct buf *out)
 {
     struct json_writer w;
@@ -18,6 +26,8 @@ void changes_write(const struct change *changes, size_t count, struct buf *out)
         jw_text(&w, c->place.parent);
         jw_key_i64(&w, "rank", c->place.rank);
         jw_key_i64(&w, "ord", c->place.ord);
+        put_label(&w, "state", c->place.state);
+        put_label(&w, "owner", c->place.owner);
         jw_key_raw(&w, "doc", c->doc);
         jw_end(&w, '}');
     }
@@ -46,13 +56,21 @@ static bool read_text(struct view string, struct view *out)
     return ok;
 }
 
+/* Absent is empty. */
+static bool read_label(struct view string, struct view *out)
+{
+    return json_type(string) == JSON_NONE || read_text(string, out);
+}
+
 static bool read_change(struct view object, struct change *c)
 {
     c->doc = json_get(object, "doc");
     return read_kind(json_get(object, "kind"), &c->kind) && read_text(json_get(object, "key"), &c->key) &&
            read_text(json_get(object, "parent"), &c->place.parent) &&
            json_i64(json_get(object, "rank"), &c->place.rank) &&
-           json_i64(json_get(object, "ord"), &c->place.ord) && c->doc.n > 0;
+           json_i64(json_get(object, "ord"), &c->place.ord) &&
+           read_label(json_get(object, "state"), &c->place.state) &&
+           read_label(json_get(object, "owner"), &c->place.owner) && c->doc.n > 0;
 }
 
 bool changes_read(struct view text, struct change **changes, size_t *count, struct err *err)
@@ -84,6 +102,8 @@ void changes_free(struct change *changes, size_t count)
     for (size_t i = 0; i < count; i++) {
         free((char *)changes[i].key.p);
         free((char *)changes[i].place.parent.p);
+        free((char *)changes[i].place.state.p);
+        free((char *)changes[i].place.owner.p);
     }
     free(changes);
 }

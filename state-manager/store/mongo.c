@@ -248,7 +248,7 @@ static bool op_quarantine(struct store *base, const struct quarantined *rows, si
         crypto_name_id("q_", row->bytes, digest);
         docs[i] = BCON_NEW("_id", BCON_UTF8(digest), "at", BCON_INT64(row->at_wall_ms), "reason",
                            BCON_UTF8(row->reason));
-        mongo_put_view(docs[i], "phone_number_id", row->phone_number_id);
+        mongo_put_view(docs[i], "phone_number_id", row->channel_id);
         bson_append_binary(docs[i], "bytes", -1, BSON_SUBTYPE_BINARY,
                            (const uint8_t *)(row->bytes.n ? row->bytes.p : ""), (uint32_t)row->bytes.n);
     }

@@ -428,7 +428,7 @@ static bool quarantine_one(struct sqlite_store *s, const struct quarantined *row
     bind_text(st, 1, digest);
     sqlite3_bind_int64(st, 2, row->at_wall_ms);
     bind_text(st, 3, row->reason);
-    bind_view(st, 4, row->phone_number_id);
+    bind_view(st, 4, row->channel_id);
     sqlite3_bind_blob64(st, 5, row->bytes.n ? row->bytes.p : "", row->bytes.n, SQLITE_STATIC);
     return finish(s, st, "write to the quarantine", err);
 }

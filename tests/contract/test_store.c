@@ -47,8 +47,8 @@ END_TEST
 START_TEST(an_entry_and_its_documents_are_there_together)
 {
     struct change changes[] = {
-        {DOC_MESSAGE, VIEW("m1"), {VIEW("c1"), 10, 1}, VIEW("{\"a\":1}")},
-        {DOC_CONVERSATION, VIEW("c1"), {{"", 0}, 10, 1}, VIEW("{\"b\":2}")},
+        {DOC_MESSAGE, VIEW("m1"), {.parent = VIEW("c1"), .rank = 10, .ord = 1}, VIEW("{\"a\":1}")},
+        {DOC_CONVERSATION, VIEW("c1"), {.rank = 10, .ord = 1}, VIEW("{\"b\":2}")},
     };
     struct entry e = store_entry("t1", 1, "[{\"seq\":1},{\"seq\":2}]", 1, 2);
     e.changes = changes;
@@ -77,7 +77,7 @@ START_TEST(the_second_writer_of_an_entry_loses)
 {
     struct entry first = store_entry("t1", 1, "[]", 1, 0), second = store_entry("t1", 1, "[]", 1, 0),
                  gap = store_entry("t1", 3, "[]", 1, 0), other = store_entry("t1", 2, "[]", 1, 0);
-    struct change lost = {DOC_RAW, VIEW("lost"), {{"", 0}, 0, 0}, VIEW("{}")};
+    struct change lost = {DOC_RAW, VIEW("lost"), {.rank = 0, .ord = 0}, VIEW("{}")};
     second.changes = &lost;
     second.change_count = 1;
     other.epoch = "another";
@@ -175,9 +175,9 @@ START_TEST(changes_come_back_as_they_went_in)
     struct change changes[] = {
         {DOC_RAW,
          VIEW("k \"1\" \xe2\x98\x83"),
-         {VIEW("p|x"), -INT64_MAX, INT64_MAX},
+         {.parent = VIEW("p|x"), .rank = -INT64_MAX, .ord = INT64_MAX},
          VIEW("{\"a\":\"\\u0000\\ud800\",\"n\":123456789012345678901234567890,\"$date\":1,\"a\":2}")},
-        {DOC_FIGURES, VIEW("all"), {{"", 0}, -5, 7}, VIEW("{}")},
+        {DOC_FIGURES, VIEW("all"), {.rank = -5, .ord = 7}, VIEW("{}")},
     };
     struct entry e = store_entry("t1", 1, "[]", 1, 0);
     struct buf doc;
@@ -207,8 +207,10 @@ START_TEST(lists_are_newest_first_and_page_on)
     static const int64_t ranks[] = {10, 30, 20, 20}, ords[] = {1, 2, 3, 4};
     struct change changes[4];
     for (size_t i = 0; i < 4; i++)
-        changes[i] =
-            (struct change){DOC_MESSAGE, view_of(keys[i]), {VIEW("c1"), ranks[i], ords[i]}, VIEW("{}")};
+        changes[i] = (struct change){DOC_MESSAGE,
+                                     view_of(keys[i]),
+                                     {.parent = VIEW("c1"), .rank = ranks[i], .ord = ords[i]},
+                                     VIEW("{}")};
     struct entry e = store_entry("t1", 1, "[]", 1, 0);
     e.changes = changes;
     e.change_count = 4;
@@ -216,10 +218,10 @@ START_TEST(lists_are_newest_first_and_page_on)
     static const struct {
         struct page page;
         const char *text;
-    } rows[] = {{{VIEW("c1"), 10, false, 0, 0}, "b d c a "},
-                {{VIEW("c1"), 2, false, 0, 0}, "b d "},
-                {{VIEW("c1"), 2, true, 20, 4}, "c a "},
-                {{VIEW("c2"), 10, false, 0, 0}, ""}};
+    } rows[] = {{{.parent = VIEW("c1"), .limit = 10}, "b d c a "},
+                {{.parent = VIEW("c1"), .limit = 2}, "b d "},
+                {{.parent = VIEW("c1"), .limit = 2, .has_cursor = true, .rank = 20, .ord = 4}, "c a "},
+                {{.parent = VIEW("c2"), .limit = 10}, ""}};
     for (size_t i = 0; i < countof(rows); i++) {
         struct seen seen = {0};
         ck_assert(f.reader->ops->list(f.reader, "t1", DOC_MESSAGE, &rows[i].page, on_row, &seen, NULL));

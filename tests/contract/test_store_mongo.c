@@ -57,8 +57,9 @@ static bool add_one(struct store *s, const char *author, int number, struct err 
     buf_free(&doc);
     snprintf(key, sizeof key, "%s-%d", author, number);
     snprintf(event, sizeof event, "[\"%s\"]", key);
-    struct change changes[] = {{DOC_FIGURES, VIEW("all"), {{"", 0}, 0, 0}, view_of(counter)},
-                               {DOC_MESSAGE, view_of(key), {VIEW("c"), 1, (int64_t)head.n}, VIEW("{}")}};
+    struct change changes[] = {
+        {DOC_FIGURES, VIEW("all"), {.rank = 0, .ord = 0}, view_of(counter)},
+        {DOC_MESSAGE, view_of(key), {.parent = VIEW("c"), .rank = 1, .ord = (int64_t)head.n}, VIEW("{}")}};
     struct entry e = store_entry("t1", head.n + 1, event, head.seq + 1, head.seq + 1), *group = &e;
     e.epoch = *head.epoch ? head.epoch : author;
     e.changes = changes;
