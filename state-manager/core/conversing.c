@@ -130,8 +130,7 @@ static void conversation_put(struct batch *b, const struct conversation *c)
     buf_init(&doc, DOC_MAX);
     buf_init(&owner, DOC_MAX);
     conversation_write(c, &doc);
-    if (json_type(c->assignee) != JSON_STRING || !json_decode_string(c->assignee, &owner))
-        buf_clear(&owner); /* nobody */
+    conversation_owner(c, &owner);
     struct doc_place place = {.rank = c->last_message_at,
                               .ord = c->ord,
                               .state = view_of(conversation_state(c)),

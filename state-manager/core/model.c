@@ -151,6 +151,15 @@ const char *conversation_state(const struct conversation *c)
     return conversation_is_waiting(c) ? CONVERSATION_WAITING : CONVERSATION_ANSWERED;
 }
 
+void conversation_owner(const struct conversation *c, struct buf *out)
+{
+    buf_add_view(out, VIEW(CONVERSATION_OWNER));
+    if (json_type(c->assignee) == JSON_STRING && json_decode_string(c->assignee, out))
+        return;
+    buf_clear(out);
+    buf_add_view(out, VIEW(CONVERSATION_NOBODY));
+}
+
 bool message_read(struct view doc, struct message *out)
 {
     *out = (struct message){

@@ -43,6 +43,8 @@ bool message_status_moves(enum message_status from, enum message_status to);
 #define CONVERSATION_CLOSED   "closed"
 #define CONVERSATION_WAITING  "waiting"
 #define CONVERSATION_ANSWERED "answered"
+#define CONVERSATION_OWNER    "@"
+#define CONVERSATION_NOBODY   "-"
 
 enum direction { DIRECTION_INBOUND, DIRECTION_OUTBOUND };
 const char *direction_name(enum direction direction);
@@ -67,6 +69,8 @@ void conversation_write(const struct conversation *c, struct buf *out);
 bool conversation_is_waiting(const struct conversation *c);
 /* The list that it is filed in: CONVERSATION_CLOSED, CONVERSATION_WAITING, or CONVERSATION_ANSWERED. */
 const char *conversation_state(const struct conversation *c);
+/* Whose list it is in: CONVERSATION_OWNER and the assignee (decoded), or CONVERSATION_NOBODY. */
+void conversation_owner(const struct conversation *c, struct buf *out);
 
 struct message {
     char id[MODEL_ID_SIZE];

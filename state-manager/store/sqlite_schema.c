@@ -3,7 +3,8 @@
 #include <sqlite3.h>
 #include <stdio.h>
 
-enum { SCHEMA_VERSION = 1 };
+/* Services of two neighbouring versions run side by side: a schema only ever gains columns and indexes. */
+enum { SCHEMA_VERSION = 2, SCHEMA_VERSION_MAX = SCHEMA_VERSION + 1 };
 
 /* synchronous=FULL also syncs commits in WAL mode: that is what makes an answered 200 true after a power cut.
  */
@@ -24,17 +25,37 @@ static const char *const tables[] = {
     "CREATE TABLE IF NOT EXISTS channels(phone_number_id TEXT PRIMARY KEY, tenant TEXT NOT NULL, "
     "display TEXT NOT NULL, token TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS quarantine(digest TEXT PRIMARY KEY, at INTEGER NOT NULL, reason TEXT NOT "
-    "NULL, "
-    "phone_number_id TEXT NOT NULL, bytes BLOB NOT NULL)",
-#define X(kind, name, plural, listed)                                                                       \
+    "NULL, channel TEXT NOT NULL, bytes BLOB NOT NULL)",
+    "CREATE INDEX IF NOT EXISTS quarantine_waiting ON quarantine(reason, channel, at, digest)",
+    "CREATE INDEX IF NOT EXISTS quarantine_by_age ON quarantine(at)",
+#define X(kind, name, plural, use)                                                                          \
     "CREATE TABLE IF NOT EXISTS " plural "(tenant TEXT NOT NULL, key TEXT NOT NULL, parent TEXT NOT NULL, " \
-    "rank INTEGER NOT NULL, ord INTEGER NOT NULL, doc TEXT NOT NULL, PRIMARY KEY(tenant, key))",
+    "rank INTEGER NOT NULL, ord INTEGER NOT NULL, doc TEXT NOT NULL, state TEXT NOT NULL DEFAULT '', "      \
+    "owner TEXT NOT NULL DEFAULT '', PRIMARY KEY(tenant, key))",
     DOC_KINDS(X)
 #undef X
-#define X(kind, name, plural, listed) \
-    (listed) ? "CREATE INDEX IF NOT EXISTS " plural "_by_rank ON " plural "(tenant, parent, rank, ord)" : "",
+#define INDEX_IF(flag, plural, name, columns) \
+    (flag) ? "CREATE INDEX IF NOT EXISTS " plural "_" name " ON " plural "(" columns ")" : ""
+#define X(kind, name, plural, use)                                                         \
+    INDEX_IF((use)&DOC_LISTED, plural, "by_rank", "tenant, parent, rank, ord"),            \
+        INDEX_IF((use)&DOC_FILED, plural, "by_state", "tenant, parent, state, rank, ord"), \
+        INDEX_IF((use)&DOC_FILED, plural, "by_owner", "tenant, parent, owner, rank, ord"), \
+        INDEX_IF((use)&DOC_AGES, plural, "by_age", "rank"),
         DOC_KINDS(X)
 #undef X
+};
+
+/* From version 1, which had no states and owners: what the rules of core/ file a conversation under. */
+static const char *const upgrade[] = {
+    "ALTER TABLE quarantine RENAME COLUMN phone_number_id TO channel",
+#define X(kind, name, plural, use)                                      \
+    "ALTER TABLE " plural " ADD COLUMN state TEXT NOT NULL DEFAULT ''", \
+        "ALTER TABLE " plural " ADD COLUMN owner TEXT NOT NULL DEFAULT ''",
+    DOC_KINDS(X)
+#undef X
+        "UPDATE conversations SET state = CASE WHEN doc ->> '$.status' = 'closed' THEN 'closed' "
+        "WHEN doc ->> '$.direction' = 'inbound' THEN 'waiting' ELSE 'answered' END, "
+        "owner = coalesce('@' || (doc ->> '$.assignee'), '-')",
 };
 
 static bool run(sqlite3 *db, const char *sql, struct err *err)
@@ -57,25 +78,29 @@ static bool read_version(sqlite3 *db, int *version, struct err *err)
     return ok || err_set(err, ERR_INTERNAL, "sqlite: %s", sqlite3_errmsg(db));
 }
 
+static bool run_all(sqlite3 *db, const char *const *texts, size_t count, struct err *err)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!run(db, texts[i], err))
+            return false;
+    return true;
+}
+
 bool sqlite_schema_make(sqlite3 *db, struct err *err)
 {
     int version = 0;
     char set_version[48];
-    for (size_t i = 0; i < countof(pragmas); i++)
-        if (!run(db, pragmas[i], err))
-            return false;
-    if (!read_version(db, &version, err))
+    if (!run_all(db, pragmas, countof(pragmas), err) || !read_version(db, &version, err))
         return false;
-    if (version > SCHEMA_VERSION)
+    if (version > SCHEMA_VERSION_MAX)
         return err_set(err, ERR_INTERNAL, "the database has schema %d, this program knows %d", version,
                        SCHEMA_VERSION);
-    if (version == SCHEMA_VERSION)
+    if (version >= SCHEMA_VERSION)
         return true;
     snprintf(set_version, sizeof set_version, "PRAGMA user_version=%d", SCHEMA_VERSION);
-    bool ok = run(db, "BEGIN IMMEDIATE", err);
-    for (size_t i = 0; ok && i < countof(tables); i++)
-        ok = run(db, tables[i], err);
-    ok = ok && run(db, set_version, err) && run(db, "COMMIT", err);
+    bool ok =
+        run(db, "BEGIN IMMEDIATE", err) && (version != 1 || run_all(db, upgrade, countof(upgrade), err)) &&
+        run_all(db, tables, countof(tables), err) && run(db, set_version, err) && run(db, "COMMIT", err);
     if (!ok && !sqlite3_get_autocommit(db))
         sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
     return ok;
