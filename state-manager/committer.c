@@ -288,6 +288,16 @@ static void refuse(struct committer *c, struct task *task, const struct err *err
         fail_job(task->job, err);
 }
 
+/* Reads in one go what the tasks will ask for. */
+static void foresee_slot(struct committer *c, struct slot *s)
+{
+    if (!c->store->remote || !s->batch)
+        return;
+    for (size_t i = s->done; i < s->count && i - s->done < ENTRY_COMMANDS_MAX; i++)
+        command_foresee(s->batch, &s->tasks[i].command);
+    batch_fetch(s->batch);
+}
+
 /* Decides as many tasks as one entry takes. */
 static void decide_slot(struct committer *c, struct slot *s)
 {
@@ -295,6 +305,7 @@ static void decide_slot(struct committer *c, struct slot *s)
     s->entry = NULL;
     s->decided = s->done;
     s->batch = batch_create(c->store, s->tenant_id, clock_wall_ms(), &err);
+    foresee_slot(c, s);
     while (s->batch && s->decided < s->count && !batch_full(s->batch)) {
         struct task *task = &s->tasks[s->decided++];
         if (task->command.reply)

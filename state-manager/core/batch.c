@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ORD_PER_ENTRY = 1 << 20, KIND_AND_KEY_MAX = DOC_KEY_MAX + 2 };
+enum { ORD_PER_ENTRY = 1 << 20, KIND_AND_KEY_MAX = DOC_KEY_MAX + 2, WANTED_MAX = 4096 };
 
 /* A document that this batch has read or written. */
 struct held {
@@ -18,6 +18,7 @@ struct held {
     char *key, *doc;        /* doc NULL: the store has none */
     size_t doc_n;
     bool written;
+    bool wanted; /* not read yet */
 };
 
 /* A former version of a held document: slices of it may still be in use. */
@@ -32,7 +33,7 @@ struct batch {
     struct head head;
     char epoch[EPOCH_MAX + 1];
     int64_t now_wall_ms;
-    size_t commands, ords, bytes;
+    size_t commands, ords, bytes, wanted;
     uint64_t next_seq;
     struct map by_key; /* kind and key -> struct held */
     struct held *first, **last;
@@ -160,23 +161,70 @@ static struct held *held_find(struct batch *b, enum doc_kind kind, struct view k
     return map_get(&b->by_key, map_key(kind, key, room));
 }
 
+void batch_want(struct batch *b, enum doc_kind kind, struct view key)
+{
+    if (b->failed || b->wanted >= WANTED_MAX || held_find(b, kind, key))
+        return;
+    held_add(b, kind, key)->wanted = true;
+    b->wanted++;
+}
+
+struct fetch {
+    struct held **held; /* in the order of the request */
+};
+
+static void on_found(void *ctx, size_t index, struct view doc)
+{
+    struct held *h = ((struct fetch *)ctx)->held[index];
+    h->doc = xstrndup(doc.p, doc.n);
+    h->doc_n = doc.n;
+}
+
+void batch_fetch(struct batch *b)
+{
+    if (!b->wanted || b->failed)
+        return;
+    struct wanted *wanted = xcalloc(b->wanted, sizeof *wanted);
+    struct fetch fetch = {xcalloc(b->wanted, sizeof(struct held *))};
+    size_t count = 0;
+    for (struct held *h = b->first; h; h = h->next)
+        if (h->wanted) {
+            wanted[count] = (struct wanted){h->kind, view_of(h->key)};
+            fetch.held[count++] = h;
+            h->wanted = false;
+        }
+    b->wanted = 0;
+    b->failed =
+        !b->store->ops->get_many(b->store, b->tenant_id, wanted, count, on_found, &fetch, &b->failure);
+    free(fetch.held);
+    free(wanted);
+}
+
+static void read_held(struct batch *b, struct held *h)
+{
+    struct buf doc;
+    bool found = false;
+    buf_init(&doc, DOC_MAX);
+    b->failed =
+        !b->store->ops->get(b->store, b->tenant_id, h->kind, view_of(h->key), &doc, &found, &b->failure);
+    if (found && !b->failed)
+        h->doc = buf_detach(&doc, &h->doc_n);
+    buf_free(&doc);
+}
+
 struct view batch_get(struct batch *b, enum doc_kind kind, struct view key)
 {
     struct held *h = held_find(b, kind, key);
-    if (!h && !b->failed) {
-        struct buf doc;
-        bool found = false;
-        buf_init(&doc, DOC_MAX);
-        if (!b->store->ops->get(b->store, b->tenant_id, kind, key, &doc, &found, &b->failure)) {
-            b->failed = true;
-        } else {
+    if (b->failed)
+        return h && h->doc ? (struct view){h->doc, h->doc_n} : (struct view){NULL, 0};
+    if (!h || h->wanted) {
+        b->wanted -= h != NULL;
+        if (!h)
             h = held_add(b, kind, key);
-            if (found)
-                h->doc = buf_detach(&doc, &h->doc_n);
-        }
-        buf_free(&doc);
+        h->wanted = false;
+        read_held(b, h);
     }
-    return h && h->doc ? (struct view){h->doc, h->doc_n} : (struct view){NULL, 0};
+    return h->doc ? (struct view){h->doc, h->doc_n} : (struct view){NULL, 0};
 }
 
 static struct view copy_text(struct view text)
@@ -189,6 +237,8 @@ void batch_put(struct batch *b, enum doc_kind kind, struct view key, struct doc_
     struct held *h = held_find(b, kind, key);
     if (!h)
         h = held_add(b, kind, key);
+    b->wanted -= h->wanted;
+    h->wanted = false;
     char *copy = xstrndup(doc.p, doc.n);
     if (h->doc) { /* somebody may still hold slices of it, the caller first of all */
         struct retired *r = xcalloc(1, sizeof *r);

@@ -31,6 +31,10 @@ bool batch_full(const struct batch *b);
 /* Counts a command in. */
 void batch_count_command(struct batch *b);
 
+/* Foretells a batch_get(): what was foretold is read together by batch_fetch(), since a store may be a
+ * network away. Neither is needed for a right answer. */
+void batch_want(struct batch *b, enum doc_kind kind, struct view key);
+void batch_fetch(struct batch *b);
 /* The document, or an empty slice when there is none or the store failed. */
 struct view batch_get(struct batch *b, enum doc_kind kind, struct view key);
 /* Replaces the document; key, place and doc are copied. */

@@ -5,9 +5,10 @@
 
 static const struct {
     bool (*decide)(struct batch *b, struct command *c, struct err *err);
+    void (*foresee)(struct batch *b, const struct command *c);
     const char *name;
 } commands[] = {
-#define X(type, decide, name) {decide, name},
+#define X(type, decide, foresee, name) {decide, foresee, name},
     COMMANDS(X)
 #undef X
 };
@@ -81,6 +82,16 @@ bool command_decide(struct batch *b, struct command *c, struct err *err)
             remember_answer(b, c);
     }
     return !batch_failed(b, err) && ok;
+}
+
+void command_foresee(struct batch *b, const struct command *c)
+{
+    char room[DOC_KEY_MAX];
+    batch_want(b, DOC_FIGURES, VIEW("all"));
+    if (c->idempotency_key.n)
+        batch_want(b, DOC_REPLY, reply_key(c, room, sizeof room));
+    if (commands[c->type].foresee)
+        commands[c->type].foresee(b, c);
 }
 
 const char *command_name(enum command_type type)

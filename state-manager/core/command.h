@@ -24,21 +24,21 @@ enum {
     IDEMPOTENCY_KEY_MAX = 100
 };
 
-/* type, deciding function, name in logs and metrics */
-#define COMMANDS(X)                                                                            \
-    X(INBOUND, decide_inbound, "inbound")       /* a customer wrote */                         \
-    X(ECHO, decide_echo, "echo")                /* an agent wrote on the phone */              \
-    X(RECEIPT, decide_receipt, "receipt")       /* sent, delivered, read... */                 \
-    X(ACCOUNT, decide_account, "account")       /* the rest of a webhook, kept raw */          \
-    X(OUTBOUND, decide_outbound, "outbound")    /* an agent wrote in the portal */             \
-    X(PATCH, decide_patch, "patch")             /* status, assignee, tags of a conversation */ \
-    X(READ, decide_read, "read")                /* somebody has read a conversation */         \
-    X(CORRELATE, decide_correlate, "correlate") /* a conversation's name in another system */  \
-    X(REFRESH, decide_refresh, "refresh")       /* announce the figures */                     \
-    X(EVENTS, decide_events, "events")          /* another backend publishes */
+/* type, deciding function, what it will read (or NULL), name in logs and metrics */
+#define COMMANDS(X)                                                                                  \
+    X(INBOUND, decide_inbound, foresee_inbound, "inbound")    /* a customer wrote */                 \
+    X(ECHO, decide_echo, foresee_echo, "echo")                /* an agent wrote on the phone */      \
+    X(RECEIPT, decide_receipt, foresee_receipt, "receipt")    /* sent, delivered, read... */         \
+    X(ACCOUNT, decide_account, NULL, "account")               /* the rest of a webhook, kept raw */  \
+    X(OUTBOUND, decide_outbound, foresee_talk, "outbound")    /* an agent wrote in the portal */     \
+    X(PATCH, decide_patch, foresee_talk, "patch")             /* status, assignee, tags */           \
+    X(READ, decide_read, foresee_talk, "read")                /* somebody has read a conversation */ \
+    X(CORRELATE, decide_correlate, foresee_talk, "correlate") /* a conversation's name elsewhere */  \
+    X(REFRESH, decide_refresh, NULL, "refresh")               /* announce the figures */             \
+    X(EVENTS, decide_events, NULL, "events")                  /* another backend publishes */
 
 enum command_type {
-#define X(type, decide, name) COMMAND_##type,
+#define X(type, decide, foresee, name) COMMAND_##type,
     COMMANDS(X)
 #undef X
 };
@@ -70,6 +70,8 @@ struct command {
 
 /* False: refused (err says why), or the store did not answer (then the batch has failed). */
 bool command_decide(struct batch *b, struct command *c, struct err *err) MUSTCHECK;
+/* Tells the batch what deciding will read; batch_fetch() then reads it for many commands at once. */
+void command_foresee(struct batch *b, const struct command *c);
 const char *command_name(enum command_type type);
 
 bool decide_inbound(struct batch *b, struct command *c, struct err *err) MUSTCHECK;
@@ -82,5 +84,10 @@ bool decide_read(struct batch *b, struct command *c, struct err *err) MUSTCHECK;
 bool decide_correlate(struct batch *b, struct command *c, struct err *err) MUSTCHECK;
 bool decide_refresh(struct batch *b, struct command *c, struct err *err) MUSTCHECK;
 bool decide_events(struct batch *b, struct command *c, struct err *err) MUSTCHECK;
+
+void foresee_inbound(struct batch *b, const struct command *c);
+void foresee_echo(struct batch *b, const struct command *c);
+void foresee_receipt(struct batch *b, const struct command *c);
+void foresee_talk(struct batch *b, const struct command *c);
 
 #endif

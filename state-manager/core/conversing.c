@@ -48,6 +48,17 @@ static struct view find_by_name(struct batch *b, struct view channel_id, const c
     return batch_get(b, DOC_CONVERSATION, view_of(id));
 }
 
+void party_want(struct batch *b, struct view channel_id, const struct party *party)
+{
+    char names[PARTY_NAMES_MAX][PARTY_NAME_BYTES], id[MODEL_ID_SIZE], room[DOC_KEY_MAX];
+    size_t count = party_names(party, names);
+    for (size_t i = 0; i < count; i++) {
+        conversation_id_for(channel_id, view_of(names[i]), id);
+        batch_want(b, DOC_CONVERSATION, view_of(id));
+        batch_want(b, DOC_ALIAS, alias_key(channel_id, names[i], room, sizeof room));
+    }
+}
+
 static void put_alias(struct batch *b, struct view key, const char *target)
 {
     char doc[MODEL_ID_SIZE + 16];
@@ -237,14 +248,34 @@ void talk_announce(struct batch *b, const struct talk *t)
     buf_free(&data);
 }
 
+static struct view message_alias(struct view channel_id, struct view wamid, char *room, size_t size)
+{
+    int n = snprintf(room, size, "m|%.*s|%.*s", VIEW_ARG(channel_id), VIEW_ARG(wamid));
+    return (struct view){room, (size_t)n};
+}
+
+void message_want(struct batch *b, struct view channel_id, struct view wamid)
+{
+    char id[MODEL_ID_SIZE], room[DOC_KEY_MAX];
+    message_id_for(channel_id, wamid, id);
+    batch_want(b, DOC_MESSAGE, view_of(id));
+    batch_want(b, DOC_ALIAS, message_alias(channel_id, wamid, room, sizeof room));
+    batch_want(b, DOC_PARKED, parked_key(channel_id, wamid, room, sizeof room));
+}
+
+void foresee_talk(struct batch *b, const struct command *c)
+{
+    if (c->conversation_id.n < MODEL_ID_SIZE)
+        batch_want(b, DOC_CONVERSATION, c->conversation_id);
+}
+
 bool message_find(struct batch *b, struct view channel_id, struct view wamid, struct message *out)
 {
     char id[MODEL_ID_SIZE], room[DOC_KEY_MAX];
     message_id_for(channel_id, wamid, id);
     struct view doc = batch_get(b, DOC_MESSAGE, view_of(id));
     if (!doc.n) {
-        int n = snprintf(room, sizeof room, "m|%.*s|%.*s", VIEW_ARG(channel_id), VIEW_ARG(wamid));
-        struct view alias = batch_get(b, DOC_ALIAS, (struct view){room, (size_t)n});
+        struct view alias = batch_get(b, DOC_ALIAS, message_alias(channel_id, wamid, room, sizeof room));
         if (alias.n && json_copy_string(json_get(alias, "target"), id, sizeof id))
             doc = batch_get(b, DOC_MESSAGE, view_of(id));
     }

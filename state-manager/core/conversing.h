@@ -25,6 +25,8 @@ struct talk {
  * the party has no usable name (INVALID). */
 bool talk_open(struct batch *b, struct view channel_id, const struct party *party, struct talk *out,
                struct err *err) MUSTCHECK;
+/* Foretells what talk_open() reads. */
+void party_want(struct batch *b, struct view channel_id, const struct party *party);
 /* Opens one by its id. NOT_FOUND. */
 bool talk_load(struct batch *b, struct view conversation_id, struct talk *out, struct err *err) MUSTCHECK;
 /* The message becomes part of the conversation: last message, unread, waiting, figures. Writes both
@@ -40,12 +42,16 @@ void talk_announce(struct batch *b, const struct talk *t); /* conversation_updat
 void message_put(struct batch *b, const struct message *m);
 /* The message with this wamid on this channel, under whichever id. False: there is none. */
 bool message_find(struct batch *b, struct view channel_id, struct view wamid, struct message *out) MUSTCHECK;
+/* Foretells what message_find() and receipts_unpark() read. */
+void message_want(struct batch *b, struct view channel_id, struct view wamid);
 /* Does what an edit, a revoke or a system message says; the message itself is in the conversation already.
  * amend.c. */
 void message_amend(struct batch *b, struct command *c, const struct talk *t, const struct message *m);
 /* Applies a receipt (raw status element); true when it was new. Announces when it moved the message's status.
  */
 bool receipt_apply(struct batch *b, struct message *m, struct view receipt);
+/* Where receipts wait for their message. */
+struct view parked_key(struct view channel_id, struct view wamid, char *room, size_t size);
 /* Applies what came before its message. */
 void receipts_unpark(struct batch *b, struct view channel_id, struct view wamid, struct message *m);
 

@@ -66,21 +66,47 @@ static struct view member(struct view object, const char *key)
     return json_type(value) == JSON_STRING ? value : (struct view){NULL, 0};
 }
 
-bool decide_inbound(struct batch *b, struct command *c, struct err *err)
+/* Who the customer of an element is; fields as in whatsapp's table of parts. */
+static struct party party_of(const struct command *c, const char *user_key, const char *phone_key)
 {
-    char wamid[WAMID_MAX + 1], channel[CHANNEL_ROOM];
-    struct message m = {.direction = DIRECTION_INBOUND, .status = MESSAGE_RECEIVED};
-    struct talk t;
     struct view profile = json_get(c->contact, "profile");
     struct party party = {
         .group_id = member(c->element, "group_id"),
-        .user_id = member(c->element, "from_user_id"),
-        .wa_id = member(c->element, "from"),
+        .user_id = member(c->element, user_key),
+        .wa_id = member(c->element, phone_key),
         .name = member(profile, "name"),
         .username = member(profile, "username"),
     };
     if (!party.user_id.n)
         party.user_id = member(c->contact, "user_id");
+    return party;
+}
+
+void foresee_inbound(struct batch *b, const struct command *c)
+{
+    char wamid[WAMID_MAX + 1], id[MODEL_ID_SIZE];
+    struct party party = party_of(c, "from_user_id", "from");
+    natural_id(c->element, wamid, sizeof wamid);
+    message_id_for(c->channel_id, view_of(wamid), id);
+    batch_want(b, DOC_MESSAGE, view_of(id));
+    party_want(b, c->channel_id, &party);
+}
+
+void foresee_echo(struct batch *b, const struct command *c)
+{
+    char wamid[WAMID_MAX + 1];
+    struct party party = party_of(c, "to_user_id", "to");
+    natural_id(c->element, wamid, sizeof wamid);
+    message_want(b, c->channel_id, view_of(wamid));
+    party_want(b, c->channel_id, &party);
+}
+
+bool decide_inbound(struct batch *b, struct command *c, struct err *err)
+{
+    char wamid[WAMID_MAX + 1], channel[CHANNEL_ROOM];
+    struct message m = {.direction = DIRECTION_INBOUND, .status = MESSAGE_RECEIVED};
+    struct talk t;
+    struct party party = party_of(c, "from_user_id", "from");
     struct buf media;
     buf_init(&media, DOC_MAX);
     bool fresh = begin(b, c, &party, &m, &t, wamid, sizeof wamid, &media, err);
@@ -104,14 +130,7 @@ bool decide_echo(struct batch *b, struct command *c, struct err *err)
     char wamid[WAMID_MAX + 1], channel[CHANNEL_ROOM];
     struct message m = {.direction = DIRECTION_OUTBOUND, .status = MESSAGE_SENT};
     struct talk t;
-    struct view profile = json_get(c->contact, "profile");
-    struct party party = {
-        .group_id = member(c->element, "group_id"),
-        .user_id = member(c->element, "to_user_id"),
-        .wa_id = member(c->element, "to"),
-        .name = member(profile, "name"),
-        .username = member(profile, "username"),
-    };
+    struct party party = party_of(c, "to_user_id", "to");
     struct buf media;
     buf_init(&media, DOC_MAX);
     bool fresh = begin(b, c, &party, &m, &t, wamid, sizeof wamid, &media, err);

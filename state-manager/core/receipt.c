@@ -111,7 +111,7 @@ bool receipt_apply(struct batch *b, struct message *m, struct view receipt)
     return readable;
 }
 
-static struct view parked_key(struct view channel_id, struct view wamid, char *room, size_t size)
+struct view parked_key(struct view channel_id, struct view wamid, char *room, size_t size)
 {
     int n = snprintf(room, size, "%.*s|%.*s", VIEW_ARG(channel_id), VIEW_ARG(wamid));
     return (struct view){room, (size_t)n};
@@ -147,6 +147,13 @@ static void park(struct batch *b, struct command *c, struct view wamid)
     buf_add_char(&doc, '}');
     batch_put(b, DOC_PARKED, key, (struct doc_place){.rank = batch_now(b)}, buf_view(&doc));
     buf_free(&doc);
+}
+
+void foresee_receipt(struct batch *b, const struct command *c)
+{
+    char wamid[WAMID_MAX + 1];
+    if (json_copy_string(json_get(c->element, "id"), wamid, sizeof wamid))
+        message_want(b, c->channel_id, view_of(wamid));
 }
 
 bool decide_receipt(struct batch *b, struct command *c, struct err *err)

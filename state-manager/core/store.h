@@ -241,6 +241,7 @@ struct store_ops {
 /* What every implementation begins with. */
 struct store {
     const struct store_ops *ops;
+    bool remote; /* a call costs a round trip: better few of them */
 };
 
 enum store_mode { STORE_WRITER, STORE_READER };

@@ -45,11 +45,14 @@ static const char *const tables[] = {
 #undef X
 };
 
-/* From version 1, which had no states and owners: what the rules of core/ file a conversation under. */
+/* From version 1, which had no states and owners and, at first, fewer tables: what the rules of core/ file a
+ * conversation under. */
 static const char *const upgrade[] = {
     "ALTER TABLE quarantine RENAME COLUMN phone_number_id TO channel",
-#define X(kind, name, plural, use)                                      \
-    "ALTER TABLE " plural " ADD COLUMN state TEXT NOT NULL DEFAULT ''", \
+#define X(kind, name, plural, use)                                                                          \
+    "CREATE TABLE IF NOT EXISTS " plural "(tenant TEXT NOT NULL, key TEXT NOT NULL, parent TEXT NOT NULL, " \
+    "rank INTEGER NOT NULL, ord INTEGER NOT NULL, doc TEXT NOT NULL, PRIMARY KEY(tenant, key))",            \
+        "ALTER TABLE " plural " ADD COLUMN state TEXT NOT NULL DEFAULT ''",                                 \
         "ALTER TABLE " plural " ADD COLUMN owner TEXT NOT NULL DEFAULT ''",
     DOC_KINDS(X)
 #undef X

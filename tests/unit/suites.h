@@ -14,6 +14,7 @@
     X(config)      \
     X(crypto)      \
     X(delivery)    \
+    X(foresight)   \
     X(frame)       \
     X(http_client) \
     X(http_text)   \

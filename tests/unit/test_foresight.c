@@ -1,0 +1,140 @@
+/* What commands foretell is what they read: after batch_fetch() deciding asks the store for nothing more. */
+#include "state-manager/core/command.h"
+#include "tests/unit/command_stage.h"
+#include "tests/unit/suites.h"
+#include <check.h>
+
+/* The stage's store, counting the reads of single documents. */
+static struct counting {
+    struct store base;
+    int gets;
+} counting;
+
+static bool count_head(struct store *s, const char *tenant_id, struct head *out, struct err *err)
+{
+    (void)s;
+    return stage_store.writer->ops->head(stage_store.writer, tenant_id, out, err);
+}
+
+static bool count_get(struct store *s, const char *tenant_id, enum doc_kind kind, struct view key,
+                      struct buf *doc, bool *found, struct err *err)
+{
+    (void)s;
+    counting.gets++;
+    return stage_store.writer->ops->get(stage_store.writer, tenant_id, kind, key, doc, found, err);
+}
+
+static bool pass_get_many(struct store *s, const char *tenant_id, const struct wanted *wanted, size_t count,
+                          store_found_fn fn, void *ctx, struct err *err)
+{
+    (void)s;
+    return stage_store.writer->ops->get_many(stage_store.writer, tenant_id, wanted, count, fn, ctx, err);
+}
+
+static const struct store_ops counting_ops = {
+    .head = count_head, .get = count_get, .get_many = pass_get_many};
+
+static void setup(void)
+{
+    stage_open();
+    counting = (struct counting){.base = {.ops = &counting_ops, .remote = true}};
+}
+
+/* Decides a command on a fresh batch over the counting store; *gets are the reads it took. */
+static bool decide_counted(struct command *c, bool foretold, int *gets)
+{
+    struct err err = {0};
+    struct batch *b = batch_create(&counting.base, "t1", now_ms, &err);
+    ck_assert_msg(b != NULL, "%s", err.text);
+    if (foretold) {
+        command_foresee(b, c);
+        batch_fetch(b);
+    }
+    counting.gets = 0;
+    buf_clear(&reply);
+    bool ok = command_decide(b, c, &err);
+    *gets = counting.gets;
+    batch_destroy(b);
+    return ok;
+}
+
+static void add_message(void)
+{
+    struct buf events;
+    buf_init(&events, 1 << 20);
+    ck_assert(decide(COMMAND_INBOUND, text_message, NULL));
+    ck_assert(decide(COMMAND_ECHO, echo, NULL));
+    stage_commit(&events);
+    buf_free(&events);
+}
+
+#define RECEIPT_OF(id) "{\"id\":\"" id "\",\"status\":\"read\",\"timestamp\":\"1789200009\"}"
+
+static const struct {
+    enum command_type type;
+    const char *element, *key;
+    bool about_conversation;
+} cases[] = {
+    {COMMAND_INBOUND, "{\"from\":\"4477\",\"id\":\"wamid.2\",\"text\":{\"body\":\"x\"},\"type\":\"text\"}",
+     "", false},
+    {COMMAND_INBOUND, "{\"from\":\"9999\",\"from_user_id\":\"US.1\",\"id\":\"wamid.3\",\"type\":\"text\"}",
+     "", false},
+    {COMMAND_ECHO, "{\"from\":\"1555\",\"to\":\"4477\",\"id\":\"wamid.4\",\"type\":\"text\"}", "", false},
+    {COMMAND_RECEIPT, RECEIPT_OF("wamid.out"), "", false},
+    {COMMAND_RECEIPT, RECEIPT_OF("wamid.unknown"), "", false},
+    {COMMAND_OUTBOUND, "{\"text\":\"hello\"}", "key-1", true},
+    {COMMAND_PATCH, "{\"status\":\"closed\"}", "", true},
+    {COMMAND_READ, "{}", "", true},
+    {COMMAND_CORRELATE, "{\"correlationId\":\"C1\"}", "", true},
+    {COMMAND_REFRESH, "{}", "", false},
+};
+
+START_TEST(what_is_foretold_is_all_that_is_read)
+{
+    char id[MODEL_ID_SIZE];
+    int gets, alone;
+    add_message();
+    conversation_id_for(VIEW("100"), VIEW("w:4477"), id);
+    struct command c = {.type = cases[_i].type,
+                        .channel_id = VIEW("100"),
+                        .element = view_of(cases[_i].element),
+                        .idempotency_key = view_of(cases[_i].key),
+                        .author = VIEW("anna"),
+                        .conversation_id = cases[_i].about_conversation ? view_of(id) : (struct view){"", 0},
+                        .reply = &reply};
+    ck_assert(decide_counted(&c, false, &alone));
+    ck_assert_int_gt(alone, 0);
+    c.duplicate = false;
+    ck_assert(decide_counted(&c, true, &gets));
+    ck_assert_int_eq(gets, 0);
+}
+END_TEST
+
+START_TEST(what_is_written_before_it_is_fetched_stays)
+{
+    struct buf events;
+    buf_init(&events, 1 << 20);
+    batch_want(batch, DOC_LATEST, VIEW("k"));
+    batch_put(batch, DOC_LATEST, VIEW("k"), (struct doc_place){0}, VIEW("{\"a\":1}"));
+    batch_fetch(batch);
+    ck_assert(view_is(batch_get(batch, DOC_LATEST, VIEW("k")), "{\"a\":1}"));
+    stage_commit(&events);
+    batch_want(batch, DOC_LATEST, VIEW("k"));
+    batch_want(batch, DOC_LATEST, VIEW("none"));
+    batch_fetch(batch);
+    ck_assert(view_is(batch_get(batch, DOC_LATEST, VIEW("k")), "{\"a\":1}"));
+    ck_assert_uint_eq(batch_get(batch, DOC_LATEST, VIEW("none")).n, 0);
+    buf_free(&events);
+}
+END_TEST
+
+Suite *suite_foresight(void)
+{
+    Suite *s = suite_create("foresight");
+    TCase *t = tcase_create("foresight");
+    tcase_add_checked_fixture(t, setup, stage_close);
+    tcase_add_loop_test(t, what_is_foretold_is_all_that_is_read, 0, (int)countof(cases));
+    tcase_add_test(t, what_is_written_before_it_is_fetched_stays);
+    suite_add_tcase(s, t);
+    return s;
+}
