@@ -34,7 +34,7 @@ CFLAGS   := -std=c11 -D_GNU_SOURCE -I. $(WARNINGS) $(OPTIMIZE) -fno-common -pthr
 LDFLAGS  := $(OPTIMIZE) -pthread -Wl,--as-needed
 
 # Library headers are found by pkg-config; only the files named in tests/lint/layers may include them.
-PACKAGES := libwebsockets libuv librabbitmq libjwt libcurl sqlite3 libmongoc-1.0 libcrypto
+PACKAGES := libwebsockets libuv librabbitmq libjwt libcurl sqlite3 libmongoc-1.0 libcrypto glib-2.0
 LIBS     := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
 INCLUDES := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(PACKAGES) 2>/dev/null))
 
@@ -167,9 +167,12 @@ format-check: ## say what `make format` would change
 
 # --- the rest ---
 
-.PHONY: run bench clean help
+.PHONY: run up bench clean help
 run: ## the whole system here: broker, services, demo tenant with live traffic, the page's URL; Ctrl-C ends it
 	@deploy/run
+
+up: ## the whole system in containers: docker compose with the secrets of .env (deploy/README.md)
+	docker compose up --build
 
 bench: ## cost side by side with the floor and Node peers; BENCH_SECONDS (5) for each figure
 	@deploy/install build run test bench

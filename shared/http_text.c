@@ -58,6 +58,22 @@ const char *http_reason(int status)
     return "Unknown";
 }
 
+void http_refusal_body(int status, struct buf *out)
+{
+    static const struct {
+        int status;
+        const char *code;
+    } codes[] = {{403, "DENIED"},      {408, "TIMEOUT"},     {411, "LENGTH_REQUIRED"},
+                 {413, "TOO_LARGE"},   {417, "EXPECTATION"}, {426, "UPGRADE_REQUIRED"},
+                 {505, "HTTP_VERSION"}};
+    const char *code = "MALFORMED";
+    for (size_t i = 0; i < countof(codes); i++)
+        if (codes[i].status == status)
+            code = codes[i].code;
+    buf_addf(out, "{\"error\":{\"code\":\"%s\",\"message\":\"%s\",\"details\":{}}}", code,
+             http_reason(status));
+}
+
 bool http_is_1_1(struct view version)
 {
     return view_is(version, "HTTP/1.1");

@@ -39,6 +39,9 @@ bool http_list_has(struct view list, const char *token);
 bool http_may_be_request_line(struct view bytes, enum http_method method);
 
 const char *http_reason(int status);
+/* Appends what a request is told that is refused before anybody looks at its path: JSON, in the form that all
+ * errors of our APIs have. */
+void http_refusal_body(int status, struct buf *out);
 /* IMF-fixdate of the time (seconds since 1970). */
 void http_date(int64_t seconds, char out[static HTTP_DATE_SIZE]);
 

@@ -241,13 +241,17 @@ bool http_refuse(struct conn *c, int status)
 {
     static const struct reply_header upgrade[] = {{"Upgrade", "websocket"}, {"Sec-WebSocket-Version", "13"}};
     struct exchange *x = c->exchange;
+    struct buf body;
+    buf_init(&body, 1024);
+    http_refusal_body(status, &body);
     struct reply reply = {.status = status,
-                          .content_type = "text/plain",
-                          .body = view_of(http_reason(status)),
+                          .content_type = "application/json",
+                          .body = buf_view(&body),
                           .headers = upgrade,
                           .header_count = status == 426 ? countof(upgrade) : 0,
                           .close = true};
     answer(x, &reply);
+    buf_free(&body);
     if (x->rest.len && !link_queue(c, x->rest.data, x->rest.len))
         return false;
     if (!x->promises_body)

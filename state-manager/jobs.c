@@ -12,7 +12,14 @@ enum { REPLY_MAX = 16 << 20, DRAIN_MAX = 512, LATE_CHECK_MS = 100 };
 struct waiter {
     struct list node;
     uint64_t request_id;
+    struct lane *lane;
     int64_t deadline_ms;
+};
+
+/* Who has calls waiting, and how many: one may not fill the queue for all. */
+struct lane {
+    uint64_t hash;
+    size_t waiting;
 };
 
 struct jobs {
@@ -22,6 +29,7 @@ struct jobs {
     struct loop_timer *late_timer;
     struct list waiters;
     struct map by_request;
+    struct map lanes; /* hash -> struct lane; those with calls waiting */
 };
 
 struct job *job_create(enum job_type type, uint64_t request_id)
@@ -39,6 +47,8 @@ void job_destroy(struct job *job)
         return;
     buf_free(&job->reply);
     free(job->body);
+    free(job->filter);
+    free(job->if_none_match);
     free(job);
 }
 
@@ -47,17 +57,26 @@ void job_discard(struct letter *letter)
     job_destroy(job_of(letter));
 }
 
-static struct view request_key(const uint64_t *id)
+static struct view number_key(const uint64_t *number)
 {
-    return (struct view){(const char *)id, sizeof *id};
+    return (struct view){(const char *)number, sizeof *number};
+}
+
+static void leave_lane(struct jobs *j, struct lane *lane)
+{
+    if (--lane->waiting)
+        return;
+    map_remove(&j->lanes, number_key(&lane->hash));
+    free(lane);
 }
 
 /* True when somebody was still waiting. */
 static bool stop_waiting(struct jobs *j, uint64_t request_id)
 {
-    struct waiter *w = map_remove(&j->by_request, request_key(&request_id));
+    struct waiter *w = map_remove(&j->by_request, number_key(&request_id));
     if (!w)
         return false;
+    leave_lane(j, w->lane);
     list_unlink(&w->node);
     free(w);
     return true;
@@ -99,6 +118,7 @@ struct jobs *jobs_create(struct loop *loop, const struct jobs_options *options)
     j->options = *options;
     list_init(&j->waiters);
     map_init(&j->by_request);
+    map_init(&j->lanes);
     j->wake = loop_wake_create(loop, on_wake, j);
     j->writes = mailbox_create(options->queue_length, NULL, NULL);
     j->reads = mailbox_create(options->queue_length, NULL, NULL);
@@ -121,25 +141,41 @@ void jobs_destroy(struct jobs *j)
     while (!list_empty(&j->waiters))
         stop_waiting(j, container_of(j->waiters.next, struct waiter, node)->request_id);
     map_free(&j->by_request);
+    map_free(&j->lanes);
     free(j);
 }
 
-bool jobs_submit(struct jobs *j, struct job *job, struct view lane)
+static void start_waiting(struct jobs *j, uint64_t request_id, uint64_t hash, struct lane *lane)
 {
-    struct mailbox *to = job->type >= JOB_GET_CHANNEL ? j->reads : j->writes;
-    uint64_t request_id = job->request_id;
-    if (jobs_waiting(j) >= j->options.queue_length || !mailbox_push(to, map_hash(lane), &job->letter)) {
-        count(METER_QUEUE_FULL, 1);
-        job_destroy(job);
-        return false;
+    if (!lane) {
+        lane = xcalloc(1, sizeof *lane);
+        lane->hash = hash;
+        map_put(&j->lanes, number_key(&lane->hash), lane);
     }
+    lane->waiting++;
     struct waiter *w = xcalloc(1, sizeof *w);
     w->request_id = request_id;
+    w->lane = lane;
     w->deadline_ms = clock_mono_ms() + j->options.timeout_ms;
     list_init(&w->node);
     list_append(&j->waiters, &w->node);
-    map_put(&j->by_request, request_key(&request_id), w);
-    return true;
+    map_put(&j->by_request, number_key(&w->request_id), w);
+}
+
+bool jobs_submit(struct jobs *j, struct job *job, struct view lane_name, struct err *err)
+{
+    struct mailbox *to = job->type >= JOB_GET_CHANNEL ? j->reads : j->writes;
+    uint64_t request_id = job->request_id, hash = map_hash(lane_name);
+    struct lane *lane = map_get(&j->lanes, number_key(&hash));
+    bool limited = lane && lane->waiting >= (j->options.queue_length + 3) / 4;
+    if (!limited && jobs_waiting(j) < j->options.queue_length && mailbox_push(to, hash, &job->letter)) {
+        start_waiting(j, request_id, hash, lane);
+        return true;
+    }
+    count(METER_QUEUE_FULL, 1);
+    job_destroy(job);
+    return limited ? err_set(err, ERR_LIMITED, "too many calls of yours are waiting")
+                   : err_set(err, ERR_UNAVAILABLE, "too many calls are waiting");
 }
 
 void jobs_forget(struct jobs *j, uint64_t request_id)

@@ -28,6 +28,7 @@ enum job_type {
     JOB_MARK,
     /* the reader's */
     JOB_GET_CHANNEL,
+    JOB_GET_TENANT,
     JOB_GET_CONVERSATION,
     JOB_LIST_CONVERSATIONS,
     JOB_LIST_MESSAGES,
@@ -40,6 +41,14 @@ struct position {
     char epoch[EPOCH_MAX + 1];
     uint64_t seq;
     bool given; /* false: from the oldest that is kept */
+};
+
+enum { FILTER_OWNER_SIZE = 1 + 128 + 1, FILTER_TEXT_SIZE = 400 + 1, CONTENT_TAG_SIZE = 20 + 1 };
+
+/* What a list of conversations is narrowed to besides states. */
+struct list_filter {
+    char owner[FILTER_OWNER_SIZE]; /* where the page's owner points */
+    char text[FILTER_TEXT_SIZE];   /* to be found (core/search.h); "": any */
 };
 
 struct job {
@@ -59,12 +68,16 @@ struct job {
     size_t body_n;
     struct channel channel;
     struct page page;
-    struct position after; /* events behind this one are asked for */
+    struct list_filter *filter; /* owned; NULL: everything */
+    struct position after;      /* events behind this one are asked for */
+    bool wants_tag;             /* of the reply, for an ETag */
+    char *if_none_match;        /* owned; the caller's header, NULL: none */
     struct mark mark;
     /* outcome */
     int status; /* HTTP, when there is no error */
     struct err err;
-    struct buf reply; /* JSON */
+    struct buf reply;           /* JSON */
+    char tag[CONTENT_TAG_SIZE]; /* the same for the same reply, "": not wanted */
     /* the intake's own */
     uint64_t delivery_tag;
     int connection;
@@ -92,8 +105,9 @@ struct jobs_options {
 struct jobs *jobs_create(struct loop *loop, const struct jobs_options *options);
 void jobs_destroy(struct jobs *j); /* after the workers have stopped; NULL-safe */
 
-/* Takes the job in any case. False: too many wait already (it is destroyed). */
-bool jobs_submit(struct jobs *j, struct job *job, struct view lane) MUSTCHECK;
+/* Takes the job in any case. False: it is destroyed, because too many wait: of this lane, which may have a
+ * quarter of the queue (LIMITED), or of all (UNAVAILABLE). */
+bool jobs_submit(struct jobs *j, struct job *job, struct view lane, struct err *err) MUSTCHECK;
 /* Nobody waits for this call any more; its job is done all the same. */
 void jobs_forget(struct jobs *j, uint64_t request_id);
 /* A worker is done with it. */

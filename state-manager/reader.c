@@ -1,16 +1,27 @@
 #include "state-manager/reader.h"
 #include "shared/clock.h"
+#include "shared/crypto.h"
 #include "shared/json.h"
 #include "shared/mem.h"
 #include "state-manager/core/figures.h"
 #include "state-manager/core/model.h"
+#include "state-manager/core/search.h"
+#include "state-manager/core/tenant.h"
 #include "state-manager/meters.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { WAIT_MS = 200, TURN_MAX = 64, CATCH_UP_BYTES = 4 << 20 };
+enum {
+    WAIT_MS = 200,
+    TURN_MAX = 64,
+    CATCH_UP_BYTES = 4 << 20,
+    /* What one call may look through for a search, which the store has no order for; others wait behind it.
+     */
+    LOOK_ROWS_MAX = 999, /* and one more: a store lists 1000 at once */
+    LOOK_BYTES_MAX = 2 << 20
+};
 
 struct reader {
     struct store *store;
@@ -61,30 +72,48 @@ static bool get_conversation(struct reader *r, struct job *job)
 /* A page being written. One row more than asked for is read: it tells whether there is a next page. */
 struct listing {
     struct json_writer w;
-    size_t left;
-    int64_t rank, ord; /* of the last row written */
+    size_t left;           /* rows to be written */
+    size_t look_rows;      /* rows to be looked at */
+    size_t bytes;          /* of those looked at */
+    struct search *search; /* NULL: none */
+    int64_t rank, ord;     /* of the last row looked at */
     bool more;
 };
+
+static bool is_wanted(const struct listing *l, struct view doc)
+{
+    struct conversation c;
+    return !l->search || (conversation_read(doc, &c) && search_finds(l->search, &c));
+}
 
 static bool on_row(void *ctx, const struct listed *row)
 {
     struct listing *l = ctx;
-    l->more = l->left == 0;
+    l->more = !l->left || !l->look_rows || l->bytes > LOOK_BYTES_MAX;
     if (l->more)
         return false;
-    l->left--;
+    l->look_rows--;
     l->rank = row->rank;
     l->ord = row->ord;
-    jw_raw(&l->w, row->doc);
+    if (l->search)
+        l->bytes += row->doc.n;
+    if (is_wanted(l, row->doc)) {
+        l->left--;
+        jw_raw(&l->w, row->doc);
+    }
     return true;
 }
 
-static bool list_docs(struct reader *r, struct job *job, enum doc_kind kind)
+/* With a search, rows are looked through up to a bound: a page may then hold fewer items than asked for, none
+ * even, although there are more; the cursor goes on behind what was looked at. */
+static bool list_docs(struct reader *r, struct job *job, enum doc_kind kind, struct search *search)
 {
-    struct listing l = {.left = job->page.limit};
+    struct listing l = {.left = job->page.limit, .look_rows = job->page.limit, .search = search};
     struct page page = job->page;
     char cursor[48];
-    page.limit++;
+    if (l.search)
+        l.look_rows = LOOK_ROWS_MAX;
+    page.limit = l.look_rows + 1;
     jw_init(&l.w, &job->reply);
     jw_begin(&l.w, '{');
     jw_key(&l.w, "items");
@@ -100,7 +129,13 @@ static bool list_docs(struct reader *r, struct job *job, enum doc_kind kind)
 
 static bool list_conversations(struct reader *r, struct job *job)
 {
-    return list_docs(r, job, DOC_CONVERSATION);
+    struct search search;
+    if (!*job->filter->text)
+        return list_docs(r, job, DOC_CONVERSATION, NULL);
+    search_init(&search, view_of(job->filter->text));
+    bool ok = list_docs(r, job, DOC_CONVERSATION, &search);
+    search_finish(&search);
+    return ok;
 }
 
 /* `before` may be a message's id: then the page begins behind that message. */
@@ -114,6 +149,8 @@ static bool find_cursor(struct reader *r, struct job *job)
     bool ok =
         get_doc(r, job, DOC_MESSAGE, job->page.parent, "message", &doc) &&
         (message_read(buf_view(&doc), &m) || err_set(&job->err, ERR_INTERNAL, "a stored message is damaged"));
+    if (ok && strcmp(m.conversation_id, job->id) != 0)
+        ok = err_set(&job->err, ERR_NOT_FOUND, "no such message in this conversation");
     if (ok) {
         job->page.has_cursor = true;
         job->page.rank = m.timestamp;
@@ -131,22 +168,36 @@ static bool list_messages(struct reader *r, struct job *job)
               find_cursor(r, job);
     job->page.parent = view_of(job->id);
     buf_free(&conversation);
-    return ok && list_docs(r, job, DOC_MESSAGE);
+    return ok && list_docs(r, job, DOC_MESSAGE, NULL);
+}
+
+static bool get_figures(struct reader *r, struct job *job, struct figures *out)
+{
+    struct buf doc;
+    bool found;
+    buf_init(&doc, DOC_MAX);
+    bool ok = r->store->ops->get(r->store, job->tenant_id, DOC_FIGURES, VIEW("all"), &doc, &found, &job->err);
+    figures_read(buf_view(&doc), out);
+    buf_free(&doc);
+    return ok;
 }
 
 static bool get_stats(struct reader *r, struct job *job)
 {
-    struct buf doc;
     struct figures figures;
-    bool found;
-    buf_init(&doc, DOC_MAX);
-    bool ok = r->store->ops->get(r->store, job->tenant_id, DOC_FIGURES, VIEW("all"), &doc, &found, &job->err);
-    if (ok) {
-        figures_read(buf_view(&doc), &figures);
-        figures_show(&figures, clock_wall_ms(), &job->reply);
-    }
-    buf_free(&doc);
-    return ok;
+    if (!get_figures(r, job, &figures))
+        return false;
+    figures_show(&figures, clock_wall_ms(), &job->reply);
+    return true;
+}
+
+static bool get_tenant(struct reader *r, struct job *job)
+{
+    struct figures figures;
+    if (!get_figures(r, job, &figures))
+        return false;
+    tenant_write(job->tenant_id, &figures, &job->reply);
+    return true;
 }
 
 /* Catching up over REST: what the caller's rooms may hear, behind a position. */
@@ -241,13 +292,21 @@ static bool list_events(struct reader *r, struct job *job)
 }
 
 static bool (*const answers[])(struct reader *r, struct job *job) = {
-    [JOB_GET_CHANNEL] = get_channel,
-    [JOB_GET_CONVERSATION] = get_conversation,
-    [JOB_LIST_CONVERSATIONS] = list_conversations,
-    [JOB_LIST_MESSAGES] = list_messages,
-    [JOB_GET_STATS] = get_stats,
+    [JOB_GET_CHANNEL] = get_channel,           [JOB_GET_TENANT] = get_tenant,
+    [JOB_GET_CONVERSATION] = get_conversation, [JOB_LIST_CONVERSATIONS] = list_conversations,
+    [JOB_LIST_MESSAGES] = list_messages,       [JOB_GET_STATS] = get_stats,
     [JOB_LIST_EVENTS] = list_events,
 };
+
+static void answer(struct reader *r, struct job *job)
+{
+    bool ok = answers[job->type](r, job);
+    if (!ok && (job->err.code == ERR_UNAVAILABLE || job->err.code == ERR_INTERNAL))
+        count(METER_STORE_ERRORS, 1);
+    if (ok && job->wants_tag && !job->reply.overflow)
+        crypto_name_id("", buf_view(&job->reply), job->tag);
+    jobs_finish(r->jobs, job);
+}
 
 void reader_run(struct worker *worker, void *ctx)
 {
@@ -257,11 +316,7 @@ void reader_run(struct worker *worker, void *ctx)
             continue;
         for (struct letter *l = mailbox_drain(jobs_reads(r->jobs), TURN_MAX), *next; l; l = next) {
             next = l->next;
-            struct job *job = job_of(l);
-            if (!answers[job->type](r, job) &&
-                (job->err.code == ERR_UNAVAILABLE || job->err.code == ERR_INTERNAL))
-                count(METER_STORE_ERRORS, 1);
-            jobs_finish(r->jobs, job);
+            answer(r, job_of(l));
         }
     }
 }

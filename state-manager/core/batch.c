@@ -260,8 +260,8 @@ struct figures *batch_figures(struct batch *b)
 {
     if (!b->figures_loaded) {
         figures_read(batch_get(b, DOC_FIGURES, VIEW("all")), &b->figures);
+        b->figures_before = b->figures; /* a new day is a change, too */
         figures_roll(&b->figures, b->now_wall_ms);
-        b->figures_before = b->figures;
         b->figures_loaded = true;
     }
     return &b->figures;

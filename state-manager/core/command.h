@@ -35,7 +35,8 @@ enum {
     X(READ, decide_read, foresee_talk, "read")                /* somebody has read a conversation */ \
     X(CORRELATE, decide_correlate, foresee_talk, "correlate") /* a conversation's name elsewhere */  \
     X(REFRESH, decide_refresh, NULL, "refresh")               /* announce the figures */             \
-    X(EVENTS, decide_events, NULL, "events")                  /* another backend publishes */
+    X(EVENTS, decide_events, NULL, "events")                  /* another backend publishes */        \
+    X(TENANT, decide_tenant, NULL, "tenant")                  /* settings of the tenant's own */
 
 enum command_type {
 #define X(type, decide, foresee, name) COMMAND_##type,
@@ -84,6 +85,7 @@ bool decide_read(struct batch *b, struct command *c, struct err *err) MUSTCHECK;
 bool decide_correlate(struct batch *b, struct command *c, struct err *err) MUSTCHECK;
 bool decide_refresh(struct batch *b, struct command *c, struct err *err) MUSTCHECK;
 bool decide_events(struct batch *b, struct command *c, struct err *err) MUSTCHECK;
+bool decide_tenant(struct batch *b, struct command *c, struct err *err) MUSTCHECK;
 
 void foresee_inbound(struct batch *b, const struct command *c);
 void foresee_echo(struct batch *b, const struct command *c);

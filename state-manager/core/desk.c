@@ -2,19 +2,13 @@
  * conversation. */
 #include "shared/json.h"
 #include "state-manager/core/conversing.h"
+#include "state-manager/core/text.h"
 
 enum { ASSIGNEE_MAX = 128, TAGS_MAX = 32, TAG_MAX = 64, CORRELATION_MAX = 256 };
 
 static bool is_null(struct view value)
 {
     return json_type(value) == JSON_NONE || json_type(value) == JSON_NULL;
-}
-
-/* 1 to max bytes once decoded, without U+0000. */
-static bool is_text(struct view value, size_t max)
-{
-    char room[CORRELATION_MAX + 1];
-    return json_type(value) == JSON_STRING && json_copy_string(value, room, max + 1) && *room;
 }
 
 /* The change being put together, a setter per field of the body. */
@@ -29,7 +23,7 @@ static bool set_status(struct view value, struct conversation *c)
 static bool set_assignee(struct view value, struct conversation *c)
 {
     c->assignee = is_null(value) ? (struct view){NULL, 0} : value;
-    return is_null(value) || is_text(value, ASSIGNEE_MAX);
+    return is_null(value) || text_is_name(value, ASSIGNEE_MAX);
 }
 
 static bool set_tags(struct view value, struct conversation *c)
@@ -38,7 +32,7 @@ static bool set_tags(struct view value, struct conversation *c)
     size_t count = 0;
     bool good = json_type(value) == JSON_ARRAY;
     for (struct json_iter it = json_iter(value); json_next_element(&it, &tag); count++)
-        good = good && is_text(tag, TAG_MAX);
+        good = good && text_is_name(tag, TAG_MAX);
     c->tags = value;
     return good && count <= TAGS_MAX;
 }
@@ -55,8 +49,8 @@ static const struct {
     bool (*set)(struct view value, struct conversation *c);
 } fields[] = {
     {"status", "must be open or closed", set_status},
-    {"assignee", "must be null or a string of at most 128 bytes", set_assignee},
-    {"tags", "must be an array of at most 32 strings of at most 64 bytes", set_tags},
+    {"assignee", "must be null or a string of 1 to 128 bytes", set_assignee},
+    {"tags", "must be an array of at most 32 strings of 1 to 64 bytes", set_tags},
     {"version", "must be a number", check_version},
 };
 
@@ -66,7 +60,10 @@ static bool set_field(struct view name, struct view value, struct conversation *
         if (json_string_is(name, fields[i].name))
             return fields[i].set(value, c) ||
                    err_set(err, ERR_INVALID, "%s %s", fields[i].name, fields[i].rule);
-    return err_set(err, ERR_INVALID, "there is no field %.*s", name.n < 80 ? (int)name.n : 80, name.p);
+    struct view plain;
+    if (!json_plain_string(name, &plain) || !view_is_name(plain, 80, "_-.$"))
+        plain = VIEW("of that name");
+    return err_set(err, ERR_INVALID, "there is no field %.*s", VIEW_ARG(plain));
 }
 
 static bool read_patch(struct view body, struct conversation *c, struct err *err)
@@ -120,7 +117,7 @@ bool decide_correlate(struct batch *b, struct command *c, struct err *err)
 {
     struct talk t;
     struct view id = json_get(c->element, "correlationId"), system = json_get(c->element, "system");
-    if (!is_text(id, CORRELATION_MAX) || (!is_null(system) && !is_text(system, CORRELATION_MAX)))
+    if (!text_is_name(id, CORRELATION_MAX) || (!is_null(system) && !text_is_name(system, CORRELATION_MAX)))
         return err_set(err, ERR_INVALID,
                        "correlationId, and system where it is given, must be strings of 1 to %d bytes",
                        CORRELATION_MAX);

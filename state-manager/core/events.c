@@ -2,6 +2,7 @@
 #include "shared/event.h"
 #include "shared/json.h"
 #include "state-manager/core/command.h"
+#include "state-manager/core/text.h"
 #include <stdio.h>
 
 enum { EVENT_DATA_MAX = EVENT_BODY_MAX / 4 };
@@ -21,6 +22,27 @@ static bool read_class(struct view one, enum event_class *out)
     return false;
 }
 
+static bool is_empty_array(struct view value)
+{
+    struct json_iter it = json_iter(value);
+    struct view element;
+    return json_type(value) == JSON_ARRAY && !json_next_element(&it, &element);
+}
+
+/* A key that the class does not need is checked all the same, and then goes nowhere. */
+static bool read_key(struct view value, struct event_draft *draft, char key[static EVENT_KEY_MAX + 1],
+                     struct err *err)
+{
+    bool given = json_type(value) != JSON_NONE && json_type(value) != JSON_NULL;
+    key[0] = 0;
+    if (given && (!text_is_name(value, EVENT_KEY_MAX) || !json_copy_string(value, key, EVENT_KEY_MAX + 1)))
+        return err_set(err, ERR_INVALID, "key must be a string of 1 to %d bytes", EVENT_KEY_MAX);
+    if (draft->class == EVENT_LATEST && !given)
+        return err_set(err, ERR_INVALID, "an event of class latest needs a key");
+    draft->key = view_of(key);
+    return true;
+}
+
 /* Checks one event and fills the draft, whose type and key are copied into the rooms given. */
 static bool read_event(struct view one, struct event_draft *draft, char type[static EVENT_TYPE_MAX + 1],
                        char key[static EVENT_KEY_MAX + 1], struct err *err)
@@ -37,20 +59,15 @@ static bool read_event(struct view one, struct event_draft *draft, char type[sta
         return err_set(err, ERR_INVALID, "class must be durable, latest or ephemeral");
     draft->rooms = json_get(one, "rooms");
     if (json_type(draft->rooms) == JSON_NONE || json_type(draft->rooms) == JSON_NULL ||
-        view_is(draft->rooms, "[]"))
+        is_empty_array(draft->rooms))
         draft->rooms = (struct view){NULL, 0};
     else if (!event_rooms_valid(draft->rooms))
-        return err_set(err, ERR_INVALID, "rooms must be an array of at most %d names of at most %d bytes",
+        return err_set(err, ERR_INVALID, "rooms must be an array of at most %d names of 1 to %d bytes",
                        EVENT_ROOMS_MAX, EVENT_ROOM_BYTES_MAX);
     draft->data = json_get(one, "data");
     if (draft->data.n > EVENT_DATA_MAX)
         return err_set(err, ERR_INVALID, "data is over %d bytes", EVENT_DATA_MAX);
-    bool has_key = json_copy_string(json_get(one, "key"), key, EVENT_KEY_MAX + 1) && *key;
-    if (draft->class == EVENT_LATEST && !has_key)
-        return err_set(err, ERR_INVALID, "an event of class latest needs a key of at most %d bytes",
-                       EVENT_KEY_MAX);
-    draft->key = view_of(key);
-    return true;
+    return read_key(json_get(one, "key"), draft, key, err);
 }
 
 static void put_result(struct json_writer *w, const struct emitted *e)

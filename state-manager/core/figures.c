@@ -2,8 +2,7 @@
 #include "shared/clock.h"
 #include "shared/json.h"
 #include <stdio.h>
-
-enum { DAY_MS = 86400000 };
+#include <string.h>
 
 /* field of the document, member of the struct */
 #define FIGURE_FIELDS(X)               \
@@ -22,6 +21,9 @@ void figures_read(struct view doc, struct figures *out)
         out->field = 0;
     FIGURE_FIELDS(X)
 #undef X
+    struct view zone = json_get(doc, "timeZone");
+    if (!json_copy_string(zone, out->time_zone, sizeof out->time_zone) || !*out->time_zone)
+        memcpy(out->time_zone, ZONE_UTC, sizeof ZONE_UTC);
 }
 
 void figures_write(const struct figures *f, struct buf *out)
@@ -32,16 +34,46 @@ void figures_write(const struct figures *f, struct buf *out)
 #define X(key, field) jw_key_i64(&w, key, f->field);
     FIGURE_FIELDS(X)
 #undef X
+    jw_key_text(&w, "timeZone", f->time_zone);
     jw_end(&w, '}');
+}
+
+static const struct zone *zone_of(const struct figures *f)
+{
+    const struct zone *zone = zone_find(f->time_zone);
+    return zone ? zone : zone_find(ZONE_UTC);
 }
 
 void figures_roll(struct figures *f, int64_t now_wall_ms)
 {
-    int64_t day = now_wall_ms / DAY_MS;
-    if (f->day == day)
+    const struct zone *zone = zone_of(f);
+    int64_t day = zone_day(zone, now_wall_ms);
+    bool is_behind = day < f->day && zone_day(zone, now_wall_ms + CLOCK_STEP_MAX_MS) >= f->day;
+    if (day == f->day || is_behind)
         return;
     f->day = day;
     f->messages_today = f->answers = f->answer_ms = 0;
+}
+
+bool figures_is_stale(const struct figures *f, int64_t now_wall_ms)
+{
+    struct figures today = *f;
+    figures_roll(&today, now_wall_ms);
+    return today.day != f->day && f->messages_today;
+}
+
+bool figures_set_zone(struct figures *f, const char *time_zone, int64_t now_wall_ms)
+{
+    const struct zone *zone = zone_find(time_zone);
+    if (!zone)
+        return false;
+    figures_roll(f, now_wall_ms);
+    if (strcmp(f->time_zone, time_zone) != 0) {
+        memset(f->time_zone, 0, sizeof f->time_zone); /* equal figures are equal bytes */
+        memcpy(f->time_zone, time_zone, strlen(time_zone));
+        f->day = zone_day(zone, now_wall_ms);
+    }
+    return true;
 }
 
 void figures_conversation(struct figures *f, const struct conversation *before,

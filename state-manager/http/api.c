@@ -2,13 +2,15 @@
 #include "shared/clock.h"
 #include "shared/json.h"
 #include "shared/log.h"
+#include "shared/mem.h"
 #include "shared/origin.h"
+#include "state-manager/http/etag.h"
 #include "state-manager/http/handlers.h"
 #include "state-manager/meters.h"
 #include <stdio.h>
 #include <string.h>
 
-enum { ORIGIN_SIZE = 160, HEADERS_MAX = 8 };
+enum { ORIGIN_SIZE = 160, HEADERS_MAX = 10, QUERY_MAX = 16384 };
 
 enum access { ACCESS_OPEN, ACCESS_TENANT, ACCESS_SERVICE, ACCESS_ADMIN };
 enum body { BODY_NONE, BODY_JSON, BODY_RAW };
@@ -37,6 +39,8 @@ static const struct route {
     {HTTP_PUT, "/api/v1/admin/channels/{}", ACCESS_ADMIN, BODY_JSON, channel_put},
     {HTTP_GET, "/api/v1/admin/channels/{}", ACCESS_ADMIN, BODY_NONE, channel_get},
     {HTTP_DELETE, "/api/v1/admin/channels/{}", ACCESS_ADMIN, BODY_NONE, channel_delete},
+    {HTTP_PUT, "/api/v1/admin/tenants/{}", ACCESS_ADMIN, BODY_JSON, tenant_put},
+    {HTTP_GET, "/api/v1/admin/tenants/{}", ACCESS_ADMIN, BODY_NONE, tenant_get},
     {HTTP_GET, "/healthz", ACCESS_OPEN, BODY_NONE, health_alive},
     {HTTP_GET, "/readyz", ACCESS_OPEN, BODY_NONE, health_ready},
     {HTTP_GET, "/metrics", ACCESS_OPEN, BODY_NONE, health_metrics},
@@ -104,13 +108,24 @@ static void read_origin(const struct api *api, const struct request *r, char out
         out[0] = 0;
 }
 
+static bool has_header(const struct reply_header *headers, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!strcmp(headers[i].name, name))
+            return true;
+    return false;
+}
+
+/* What says nothing else about being kept is kept by nobody. */
 static void send_reply(struct api *api, uint64_t request_id, const char *origin, int status, const char *type,
                        struct view body, const struct reply_header *more, size_t more_count)
 {
     struct reply_header headers[HEADERS_MAX];
     size_t n = cors_headers(origin, headers);
-    for (size_t i = 0; i < more_count && n < HEADERS_MAX; i++)
+    for (size_t i = 0; i < more_count && n < HEADERS_MAX - 1; i++)
         headers[n++] = more[i];
+    if (!has_header(more, more_count, "Cache-Control"))
+        headers[n++] = (struct reply_header){"Cache-Control", "no-store"};
     struct reply reply = {.status = status,
                           .content_type = type,
                           .body = body,
@@ -169,19 +184,40 @@ void api_answer(struct call *c, int status, const char *content_type, struct vie
 void api_submit(struct call *c, struct job *job, struct view lane)
 {
     struct err err;
+    bool is_webhook = job->type == JOB_WEBHOOK;
     read_origin(c->api, c->request, job->origin);
-    if (jobs_submit(c->api->jobs, job, lane))
+    if (jobs_submit(c->api->jobs, job, lane, &err))
         return;
-    err_set(&err, ERR_UNAVAILABLE, "too many calls are waiting");
+    if (is_webhook) /* who posts for many is not to be told that he is one */
+        err.code = ERR_UNAVAILABLE;
     api_fail(c, &err);
+}
+
+void api_tag(struct call *c, struct job *job)
+{
+    struct view known = request_header(c->request, "if-none-match");
+    job->wants_tag = true;
+    job->if_none_match = known.n ? xstrndup(known.p, known.n) : NULL;
+}
+
+bool api_query(struct call *c, const char *name, char *out, size_t size, struct err *err)
+{
+    char whole[QUERY_MAX]; /* a head is no larger: what is there fits */
+    if (!request_query(c->request, name, whole, sizeof whole))
+        whole[0] = 0;
+    struct view value = view_of(whole);
+    if (!view_is_utf8(value))
+        return err_set(err, ERR_INVALID, "%s is not UTF-8", name);
+    return view_copy(value, out, size) || err_set(err, ERR_INVALID, "%s is over %zu bytes", name, size - 1);
 }
 
 bool api_read_limit(struct call *c, size_t fallback, size_t most, size_t *out, struct err *err)
 {
-    char text[16];
+    char text[32];
     uint64_t limit = fallback;
-    if (request_query(c->request, "limit", text, sizeof text) &&
-        (!view_u64(view_of(text), most, &limit) || !limit))
+    if (!api_query(c, "limit", text, sizeof text, err))
+        return false;
+    if (*text && (!view_u64(view_of(text), most, &limit) || !limit))
         return err_set(err, ERR_INVALID, "limit must be a number from 1 to %zu", most);
     *out = (size_t)limit;
     return true;
@@ -204,16 +240,42 @@ bool api_take_key(struct call *c, struct job *job)
     return false;
 }
 
+/* What the store says of itself, hosts and all, is for the operator. That it is away the committer says. */
+static void hide_error(struct job *job)
+{
+    bool internal = job->err.code == ERR_INTERNAL;
+    if (internal)
+        log_error("call_failed", "tenant=%s text=\"%s\"", job->tenant_id, job->err.text);
+    else
+        log_debug("call_unavailable", "tenant=%s text=\"%s\"", job->tenant_id, job->err.text);
+    err_set(&job->err, job->err.code, "%s",
+            internal ? "something is wrong here; the log says what" : "the store is away: try again");
+}
+
+/* The answer, or word that the caller has it already. */
+static void send_tagged(struct api *api, struct job *job)
+{
+    char etag[CONTENT_TAG_SIZE + 2];
+    int n = snprintf(etag, sizeof etag, "\"%s\"", job->tag);
+    const struct reply_header more[] = {
+        {"ETag", etag}, {"Cache-Control", "private, no-cache"}, {"Vary", "Authorization"}};
+    bool known = etag_is_listed(view_of(job->if_none_match), (struct view){etag + 1, (size_t)n - 2});
+    send_reply(api, job->request_id, job->origin, known ? 304 : 200, known ? NULL : "application/json",
+               known ? (struct view){"", 0} : buf_view(&job->reply), more, countof(more));
+}
+
 void api_on_done(void *ctx, struct job *job)
 {
     struct api *api = ctx;
     if (job->reply.overflow && !job->err.code)
         err_set(&job->err, ERR_TOO_LARGE, "the answer is too large: ask for fewer items");
-    if (job->err.code == ERR_INTERNAL)
-        log_error("call_failed", "tenant=%s text=\"%s\"", job->tenant_id, job->err.text);
+    if (job->err.code == ERR_INTERNAL || job->err.code == ERR_UNAVAILABLE)
+        hide_error(job);
     if (job->err.code)
         send_error(api, job->request_id, job->origin, status_of(job->err.code), err_code_name(job->err.code),
                    job->err.text, NULL, 0);
+    else if (*job->tag)
+        send_tagged(api, job);
     else
         send_reply(api, job->request_id, job->origin, job->status ? job->status : 200,
                    job->reply.len ? "application/json" : NULL, buf_view(&job->reply), NULL, 0);

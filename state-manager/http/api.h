@@ -45,6 +45,13 @@ void api_on_late(void *api, uint64_t request_id);
 
 /* Sends the call to a worker; the caller has filled in the job's own fields. */
 void api_submit(struct call *c, struct job *job, struct view lane);
+/* The answer gets an ETag, and is 304 without a body when the caller has it already. For what callers read
+ * again and again while it stays the same. Not the figures and the catching up, which move with the clock and
+ * the log's head: there a tag would cost a digest a call and never fit. */
+void api_tag(struct call *c, struct job *job);
+/* A parameter of the query; *out is "" when it is not given or empty. INVALID: it does not fit, or is no
+ * UTF-8. Parameters that nobody asks for are ignored. */
+bool api_query(struct call *c, const char *name, char *out, size_t size, struct err *err) MUSTCHECK;
 /* ?limit=, from 1 to most; the fallback where it is not given. INVALID. */
 bool api_read_limit(struct call *c, size_t fallback, size_t most, size_t *out, struct err *err) MUSTCHECK;
 /* The caller's Idempotency-Key into the job; false: it breaks the rule, and was answered. */

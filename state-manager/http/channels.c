@@ -60,8 +60,10 @@ void channel_put(struct call *c)
 void channel_get(struct call *c)
 {
     struct job *job = channel_job(c, JOB_GET_CHANNEL);
-    if (job)
-        api_submit(c, job, c->param);
+    if (!job)
+        return;
+    api_tag(c, job);
+    api_submit(c, job, c->param);
 }
 
 void channel_delete(struct call *c)

@@ -1,6 +1,9 @@
 /* Conversations, their messages, and the dashboard's figures. */
 #include "shared/mem.h"
+#include "state-manager/core/model.h"
+#include "state-manager/core/search.h"
 #include "state-manager/http/handlers.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,6 +29,62 @@ static void submit(struct call *c, struct job *job)
     api_submit(c, job, view_of(c->claims.tenant_id));
 }
 
+/* For lists and single things, which are read again and again. */
+static void submit_read(struct call *c, struct job *job)
+{
+    api_tag(c, job);
+    submit(c, job);
+}
+
+/* What is given as status of the list -> where conversations are filed. */
+static const struct {
+    const char *name;
+    const char *states[PAGE_STATES_MAX];
+} statuses[] = {
+    {"open", {CONVERSATION_WAITING, CONVERSATION_ANSWERED}},
+    {"waiting", {CONVERSATION_WAITING}},
+    {"closed", {CONVERSATION_CLOSED}},
+};
+
+static bool read_status(struct call *c, struct page *page, struct err *err)
+{
+    char name[32];
+    if (!api_query(c, "status", name, sizeof name, err))
+        return false;
+    for (size_t i = 0; *name && i < countof(statuses); i++)
+        if (!strcmp(statuses[i].name, name)) {
+            for (size_t k = 0; k < PAGE_STATES_MAX; k++)
+                page->states[k] = view_of(statuses[i].states[k]);
+            return true;
+        }
+    return !*name || err_set(err, ERR_INVALID, "status must be open, waiting or closed");
+}
+
+/* The list of an assignee, or with `none` of nobody; "" when any will do. */
+static bool read_owner(struct call *c, char out[static FILTER_OWNER_SIZE], struct err *err)
+{
+    char name[FILTER_OWNER_SIZE - 1];
+    out[0] = 0;
+    if (!api_query(c, "assignee", name, sizeof name, err))
+        return false;
+    if (!strcmp(name, "none"))
+        snprintf(out, FILTER_OWNER_SIZE, "%s", CONVERSATION_NOBODY);
+    else if (*name)
+        snprintf(out, FILTER_OWNER_SIZE, "%s%s", CONVERSATION_OWNER, name);
+    return true;
+}
+
+static bool read_filter(struct call *c, struct job *job, struct err *err)
+{
+    struct list_filter *filter = job->filter = xcalloc(1, sizeof *filter);
+    if (!read_status(c, &job->page, err) || !read_owner(c, filter->owner, err) ||
+        !api_query(c, "q", filter->text, sizeof filter->text, err))
+        return false;
+    job->page.owner = view_of(filter->owner);
+    return search_valid(view_of(filter->text)) ||
+           err_set(err, ERR_INVALID, "q is over %d characters", SEARCH_CHARS_MAX);
+}
+
 /* "<rank>.<ord>", as given out in nextCursor. */
 static bool read_cursor(const char *text, struct page *page)
 {
@@ -47,11 +106,12 @@ void conversations_list(struct call *c)
     char cursor[64];
     if (!job)
         return;
-    bool ok = api_read_limit(c, LIMIT_DEFAULT, LIMIT_MAX, &job->page.limit, &err);
-    if (ok && request_query(c->request, "cursor", cursor, sizeof cursor) && !read_cursor(cursor, &job->page))
+    bool ok = api_read_limit(c, LIMIT_DEFAULT, LIMIT_MAX, &job->page.limit, &err) &&
+              read_filter(c, job, &err) && api_query(c, "cursor", cursor, sizeof cursor, &err);
+    if (ok && *cursor && !read_cursor(cursor, &job->page))
         ok = err_set(&err, ERR_INVALID, "cursor is not one that was given out");
     if (ok) {
-        submit(c, job);
+        submit_read(c, job);
     } else {
         api_fail(c, &err);
         job_destroy(job);
@@ -62,7 +122,7 @@ void conversation_get(struct call *c)
 {
     struct job *job = tenant_job(c, JOB_GET_CONVERSATION);
     if (job)
-        submit(c, job);
+        submit_read(c, job);
 }
 
 void messages_list(struct call *c)
@@ -72,14 +132,14 @@ void messages_list(struct call *c)
     char before[64];
     if (!job)
         return;
-    bool ok = api_read_limit(c, LIMIT_DEFAULT, LIMIT_MAX, &job->page.limit, &err);
-    if (ok && request_query(c->request, "before", before, sizeof before) &&
-        !read_cursor(before, &job->page)) {
+    bool ok = api_read_limit(c, LIMIT_DEFAULT, LIMIT_MAX, &job->page.limit, &err) &&
+              api_query(c, "before", before, sizeof before, &err);
+    if (ok && *before && !read_cursor(before, &job->page)) {
         job->body = xstrdup(before); /* a message's id; the reader looks it up */
         job->page.parent = view_of(job->body);
     }
     if (ok) {
-        submit(c, job);
+        submit_read(c, job);
     } else {
         api_fail(c, &err);
         job_destroy(job);

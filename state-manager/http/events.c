@@ -52,8 +52,9 @@ void events_list(struct call *c)
     char after[OFFSET_SIZE];
     struct job *job = job_create(JOB_LIST_EVENTS, c->request->id);
     memcpy(job->tenant_id, c->claims.tenant_id, sizeof job->tenant_id);
-    job->after.given = request_query(c->request, "after", after, sizeof after);
-    bool ok = api_read_limit(c, EVENTS_LIMIT_DEFAULT, EVENTS_LIMIT_MAX, &job->page.limit, &err);
+    bool ok = api_read_limit(c, EVENTS_LIMIT_DEFAULT, EVENTS_LIMIT_MAX, &job->page.limit, &err) &&
+              api_query(c, "after", after, sizeof after, &err);
+    job->after.given = ok && *after;
     if (ok && job->after.given && !offset_parse(view_of(after), job->after.epoch, &job->after.seq))
         ok = err_set(&err, ERR_INVALID, "after is not an offset that was given out");
     if (!ok) {

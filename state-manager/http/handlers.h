@@ -24,6 +24,9 @@ void events_list(struct call *c);
 void channel_put(struct call *c);
 void channel_get(struct call *c);
 void channel_delete(struct call *c);
+/* tenants.c */
+void tenant_put(struct call *c);
+void tenant_get(struct call *c);
 /* health.c */
 void health_alive(struct call *c);
 void health_ready(struct call *c);

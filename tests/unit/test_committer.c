@@ -129,7 +129,7 @@ static void setup(void)
     struct jobs_options options = {
         .queue_length = 64, .timeout_ms = 5000, .on_done = on_done, .on_late = on_late};
     jobs = jobs_create(loop, &options);
-    committer = committer_create(&troubled.base, jobs, on_committed, NULL);
+    committer = committer_create(&troubled.base, jobs, NULL, on_committed, NULL);
     done = committed = 0;
 }
 
@@ -151,7 +151,7 @@ static void submit_event(uint64_t id)
     job->command = COMMAND_EVENTS;
     job->body = xstrdup("{\"event\":\"mine\",\"data\":1}");
     job->body_n = strlen(job->body);
-    ck_assert(jobs_submit(jobs, job, VIEW("t1")));
+    ck_assert(jobs_submit(jobs, job, VIEW("t1"), NULL));
 }
 
 static void submit_wrong_event(uint64_t id)
@@ -161,7 +161,7 @@ static void submit_wrong_event(uint64_t id)
     job->command = COMMAND_EVENTS;
     job->body = xstrdup("{\"event\":\"connect\"}");
     job->body_n = strlen(job->body);
-    ck_assert(jobs_submit(jobs, job, VIEW("t1")));
+    ck_assert(jobs_submit(jobs, job, VIEW("t1"), NULL));
 }
 
 /* All are queued before the committer starts, so that they share an entry. */
@@ -283,7 +283,7 @@ static void submit_webhook(uint64_t id, const char *body)
     struct job *job = job_create(JOB_WEBHOOK, id);
     job->body = xstrdup(body);
     job->body_n = strlen(body);
-    ck_assert(jobs_submit(jobs, job, VIEW("t1")));
+    ck_assert(jobs_submit(jobs, job, VIEW("t1"), NULL));
 }
 
 START_TEST(a_refused_call_harms_no_webhook_that_changes_nothing)
@@ -320,19 +320,32 @@ START_TEST(a_webhook_of_several_tenants_commits_for_each)
 }
 END_TEST
 
-START_TEST(a_full_queue_refuses_and_a_flood_keeps_to_its_half)
+START_TEST(a_flood_keeps_to_its_quarter_and_a_full_queue_refuses)
 {
     int taken = 0;
-    for (uint64_t id = 1; id <= 60; id++) {
-        struct job *job = job_create(JOB_COMMAND, id);
-        taken += jobs_submit(jobs, job, VIEW("flood"));
+    struct err err = {0};
+    for (uint64_t id = 1; id <= 60; id++)
+        taken += jobs_submit(jobs, job_create(JOB_COMMAND, id), VIEW("flood"), &err);
+    ck_assert_int_eq(taken, 16);
+    ck_assert_int_eq(err.code, ERR_LIMITED);
+    for (uint64_t id = 61; id <= 108; id++) { /* others, one call each, fill the rest */
+        char quiet[16];
+        snprintf(quiet, sizeof quiet, "quiet%d", (int)id);
+        ck_assert(jobs_submit(jobs, job_create(JOB_GET_STATS, id), view_of(quiet), &err));
     }
-    ck_assert_int_eq(taken, 32);
-    /* A tenant that shares the flood's lane waits with it: one that does not. */
-    char quiet[8] = "quiet0";
-    while (map_hash(view_of(quiet)) % 64 == map_hash(VIEW("flood")) % 64)
-        quiet[5]++;
-    ck_assert(jobs_submit(jobs, job_create(JOB_COMMAND, 63), view_of(quiet)));
+    ck_assert(!jobs_submit(jobs, job_create(JOB_COMMAND, 109), VIEW("late"), &err));
+    ck_assert_int_eq(err.code, ERR_UNAVAILABLE);
+}
+END_TEST
+
+START_TEST(who_was_answered_may_call_again)
+{
+    struct err err = {0};
+    for (uint64_t id = 1; id <= 16; id++)
+        ck_assert(jobs_submit(jobs, job_create(JOB_COMMAND, id), VIEW("flood"), &err));
+    jobs_forget(jobs, 7);
+    ck_assert(jobs_submit(jobs, job_create(JOB_COMMAND, 17), VIEW("flood"), &err));
+    ck_assert(!jobs_submit(jobs, job_create(JOB_COMMAND, 18), VIEW("flood"), &err));
 }
 END_TEST
 
@@ -350,7 +363,8 @@ Suite *suite_committer(void)
     tcase_add_test(t, a_failed_commit_answers_nobody_ok);
     tcase_add_test(t, health_comes_back_without_a_caller);
     tcase_add_test(t, a_webhook_of_several_tenants_commits_for_each);
-    tcase_add_test(t, a_full_queue_refuses_and_a_flood_keeps_to_its_half);
+    tcase_add_test(t, a_flood_keeps_to_its_quarter_and_a_full_queue_refuses);
+    tcase_add_test(t, who_was_answered_may_call_again);
     suite_add_tcase(s, t);
     return s;
 }
