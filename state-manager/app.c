@@ -78,7 +78,13 @@ static bool make_store_parts(struct app *app, struct err *err)
     for_relay = store_open(s->store_url, STORE_READER, err);
     struct relay_options relay = {s->amqp_url, s->events_exchange, for_relay, app->jobs};
     app->relay = for_relay ? relay_create(&relay, err) : NULL;
-    app->committer = committer_create(writer, app->jobs, relay_nudge, app->relay);
+    struct keeper_options housekeeping = {.every_s = s->housekeeping_seconds,
+                                          .log_days = s->event_retention_days,
+                                          .log_events = s->event_retention_count,
+                                          .raw_days = s->raw_retention_days,
+                                          .reply_hours = s->reply_retention_hours,
+                                          .quarantine_days = s->quarantine_retention_days};
+    app->committer = committer_create(writer, app->jobs, &housekeeping, relay_nudge, app->relay);
     if (!app->relay)
         return false;
     for_reads = store_open(s->store_url, STORE_READER, err);

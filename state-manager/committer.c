@@ -55,18 +55,32 @@ struct committer {
     struct map by_tenant;
     struct slot *slots;
     struct quarantined *aside;
+    char **aside_bodies; /* owned bytes of a row, or NULL when they are a job's */
     size_t aside_count, aside_cap;
-    struct mark marks[GROUP_JOBS_MAX]; /* of this group's jobs */
+    struct keeper *keeper;
+    struct letter *given, **last_given; /* jobs of the keeper's */
+    struct mark marks[GROUP_JOBS_MAX];  /* of this group's jobs */
     size_t mark_count;
     bool conflicted;     /* in the last round */
     int64_t probe_at_ms; /* monotonic */
 };
 
+static void take_given(void *ctx, struct job *job)
+{
+    struct committer *c = ctx;
+    *c->last_given = &job->letter;
+    c->last_given = &job->letter.next;
+}
+
 struct committer *committer_create(struct store *store, struct jobs *jobs,
+                                   const struct keeper_options *housekeeping,
                                    void (*on_committed)(void *ctx, const char *tenant_id), void *ctx)
 {
     struct committer *c = xcalloc(1, sizeof *c);
     *c = (struct committer){.store = store, .jobs = jobs, .on_committed = on_committed, .ctx = ctx};
+    if (housekeeping)
+        c->keeper = keeper_create(store, housekeeping, take_given, c);
+    c->last_given = &c->given;
     atomic_init(&c->healthy, true);
     map_init(&c->channels);
     map_init(&c->by_tenant);
@@ -88,6 +102,8 @@ void committer_destroy(struct committer *c)
     forget_channels(c);
     map_free(&c->by_tenant);
     free(c->aside);
+    free(c->aside_bodies);
+    keeper_destroy(c->keeper);
     store_close(c->store);
     free(c);
 }
@@ -144,13 +160,28 @@ static void add_task(struct committer *c, const char *tenant_id, const struct co
     s->tasks[s->count++] = (struct task){*command, job};
 }
 
-static void put_aside(struct committer *c, const char *reason, struct view channel_id, struct view bytes)
+/* `owned` holds the bytes, or is NULL when they outlive the group. */
+static void put_aside(struct committer *c, const char *reason, struct view channel_id, struct view bytes,
+                      char *owned)
 {
     if (c->aside_count == c->aside_cap) {
         c->aside_cap = c->aside_cap ? c->aside_cap * 2 : 8;
         c->aside = xrealloc(c->aside, c->aside_cap * sizeof *c->aside);
+        c->aside_bodies = xrealloc(c->aside_bodies, c->aside_cap * sizeof *c->aside_bodies);
     }
+    c->aside_bodies[c->aside_count] = owned;
     c->aside[c->aside_count++] = (struct quarantined){reason, channel_id, bytes, clock_wall_ms()};
+}
+
+/* Nobody's yet: kept so that it can be taken apart again, with all that came with it. */
+static void let_wait(struct committer *c, const struct command *command)
+{
+    struct buf body;
+    size_t n;
+    buf_init(&body, DOC_MAX * 2);
+    whatsapp_wrap(command, &body);
+    char *owned = buf_detach(&body, &n);
+    put_aside(c, QUARANTINE_NO_TENANT, command->channel_id, (struct view){owned, n}, owned);
 }
 
 static void learn_channel(struct committer *c, struct view id, const char *tenant_id)
@@ -196,7 +227,7 @@ static void on_command(void *ctx, const struct command *command)
         store_failed(u->c, &err);
         fail_job(u->job, &err);
     } else if (!*tenant_id) {
-        put_aside(u->c, "no_tenant", command->channel_id, command->element);
+        let_wait(u->c, command);
     } else {
         memcpy(u->job->tenant_id, tenant_id, strlen(tenant_id) + 1);
         add_task(u->c, tenant_id, command, u->job);
@@ -206,7 +237,7 @@ static void on_command(void *ctx, const struct command *command)
 static void on_quarantine(void *ctx, const char *reason, struct view channel_id, struct view bytes)
 {
     struct unpacking *u = ctx;
-    put_aside(u->c, reason, channel_id, bytes);
+    put_aside(u->c, reason, channel_id, bytes, NULL);
 }
 
 static void unpack_webhook(struct committer *c, struct job *job)
@@ -224,9 +255,12 @@ static void change_channel(struct committer *c, struct job *job)
     bool found = true, put = job->type == JOB_CHANNEL_PUT;
     bool ok = put ? c->store->ops->channel_put(c->store, &job->channel, &err)
                   : c->store->ops->channel_delete(c->store, view_of(job->id), &found, &err);
-    if (ok && put)
+    if (ok && put) {
         learn_channel(c, view_of(job->channel.phone_number_id), job->channel.tenant_id);
-    else if (ok)
+        if (c->keeper)
+            keeper_deliver(c->keeper);
+    }
+    if (ok && !put)
         learn_channel(c, view_of(job->id), "");
     if (!ok)
         store_failed(c, &err);
@@ -283,7 +317,7 @@ static void refuse(struct committer *c, struct task *task, const struct err *err
 {
     count(METER_COMMANDS_REFUSED, 1);
     if (task->job->type == JOB_WEBHOOK)
-        put_aside(c, "refused", task->command.channel_id, task->command.element);
+        put_aside(c, "refused", task->command.channel_id, task->command.element, NULL);
     else
         fail_job(task->job, err);
 }
@@ -393,6 +427,8 @@ static void keep_aside(struct committer *c, struct job **jobs, size_t n)
     } else {
         count(METER_QUARANTINED, (int64_t)c->aside_count);
     }
+    for (size_t i = 0; i < c->aside_count; i++)
+        free(c->aside_bodies[i]);
     c->aside_count = 0;
 }
 
@@ -429,7 +465,7 @@ static void commit_group(struct committer *c, struct letter *letters)
     keep_aside(c, jobs, n);
     keep_marks(c);
     for (size_t i = 0; i < n; i++) {
-        if (jobs[i]->type == JOB_WEBHOOK)
+        if (jobs[i]->type == JOB_WEBHOOK && jobs[i]->request_id)
             count(jobs[i]->err.code ? METER_WEBHOOKS_FAILED : METER_WEBHOOKS, 1);
         if (jobs[i]->on_settled)
             jobs[i]->on_settled(jobs[i]->settled_ctx, jobs[i]);
@@ -454,17 +490,38 @@ static void probe_store(struct committer *c)
     c->probe_at_ms = clock_mono_ms() + PROBE_EVERY_MS;
 }
 
+/* One step, and what came of it, unless the store has other worries. */
+static void keep_house(struct committer *c)
+{
+    struct err err = {0};
+    if (!c->keeper || !committer_healthy(c))
+        return;
+    if (!keeper_step(c->keeper, clock_wall_ms(), clock_mono_ms(), &err))
+        store_failed(c, &err);
+    struct letter *given = c->given;
+    c->given = NULL;
+    c->last_given = &c->given;
+    if (given)
+        commit_group(c, given);
+}
+
+static int wait_ms(const struct committer *c)
+{
+    return c->keeper && committer_healthy(c) ? keeper_wait_ms(c->keeper, clock_mono_ms(), WAIT_MS) : WAIT_MS;
+}
+
 void committer_run(struct worker *worker, void *ctx)
 {
     struct committer *c = ctx;
     probe_store(c);
     while (!worker_stopping(worker)) {
-        if (!mailbox_wait(jobs_writes(c->jobs), WAIT_MS)) {
-            probe_store(c);
-            continue;
-        }
-        struct letter *letters = mailbox_drain(jobs_writes(c->jobs), GROUP_JOBS_MAX);
+        struct letter *letters = NULL;
+        if (mailbox_wait(jobs_writes(c->jobs), wait_ms(c)))
+            letters = mailbox_drain(jobs_writes(c->jobs), GROUP_JOBS_MAX);
         if (letters)
             commit_group(c, letters);
+        else
+            probe_store(c);
+        keep_house(c);
     }
 }

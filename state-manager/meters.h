@@ -13,6 +13,11 @@
     X(COMMANDS_REFUSED, "portalcast_commands_total{result=\"refused\"}", "counter", "")                      \
     X(QUARANTINED, "portalcast_quarantined_total", "counter",                                                \
       "kept aside: unreadable, or of no known number")                                                       \
+    X(DELIVERED_LATE, "portalcast_quarantine_delivered_total", "counter",                                    \
+      "kept aside, and delivered once their number had an owner")                                            \
+    X(ENTRIES_DROPPED, "portalcast_retention_dropped_total{what=\"log\"}", "counter",                        \
+      "dropped after their time")                                                                            \
+    X(DOCUMENTS_DROPPED, "portalcast_retention_dropped_total{what=\"documents\"}", "counter", "")            \
     X(COMMITS, "portalcast_commits_total", "counter", "group commits")                                       \
     X(COMMIT_CONFLICTS, "portalcast_commit_conflicts_total", "counter",                                      \
       "log entries that another writer was first with")                                                      \

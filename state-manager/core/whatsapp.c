@@ -2,6 +2,8 @@
 #include "shared/json.h"
 #include <string.h>
 
+static const char product[] = "whatsapp_business_account";
+
 /* A change in work. */
 struct walk {
     const struct whatsapp_sink *sink;
@@ -78,18 +80,44 @@ static void walk_change(struct walk *w)
         give(w, COMMAND_ACCOUNT, w->value, (struct view){NULL, 0});
 }
 
+static bool name_channel(struct view id, struct view *out)
+{
+    return json_plain_string(id, out) && view_is_name(*out, CHANNEL_ID_MAX, "_-");
+}
+
+static bool is_message_field(struct view field)
+{
+    for (size_t i = 0; i < countof(parts); i++)
+        if (is_string(field, parts[i].field))
+            return true;
+    return false;
+}
+
+/* Where changes without a number belong; empty: nowhere. */
+static struct view account_channel(struct view entry)
+{
+    struct view change, id, only = {"", 0};
+    bool several = false;
+    for (struct json_iter it = json_iter(json_get(entry, "changes")); json_next_element(&it, &change);)
+        if (name_channel(json_path(change, "value.metadata.phone_number_id"), &id)) {
+            several = several || (only.n && !view_eq(only, id));
+            only = id;
+        }
+    if (only.n && !several)
+        return only;
+    return name_channel(json_get(entry, "id"), &id) ? id : (struct view){"", 0};
+}
+
 static void walk_entry(const struct whatsapp_sink *sink, struct view entry)
 {
-    struct view change;
+    struct view change, account = account_channel(entry);
     for (struct json_iter it = json_iter(json_get(entry, "changes")); json_next_element(&it, &change);) {
         struct walk w = {sink, json_get(change, "field"), json_get(change, "value"), {"", 0}};
-        struct view id = json_path(w.value, "metadata.phone_number_id");
-        bool named = json_plain_string(id, &w.channel_id) && view_is_name(w.channel_id, CHANNEL_ID_MAX, "_-");
-        if (!named)
-            w.channel_id = (struct view){"", 0};
+        if (!name_channel(json_path(w.value, "metadata.phone_number_id"), &w.channel_id))
+            w.channel_id = is_message_field(w.field) ? (struct view){"", 0} : account;
         if (json_type(w.field) != JSON_STRING || json_type(w.value) != JSON_OBJECT || !view_is_utf8(w.field))
             quarantine(&w, "malformed_change", change);
-        else if (!named)
+        else if (!w.channel_id.n)
             quarantine(&w, "no_channel", change);
         else
             walk_change(&w);
@@ -103,13 +131,65 @@ void whatsapp_decode(struct view body, const struct whatsapp_sink *sink)
         sink->on_quarantine(sink->ctx, "not_json", (struct view){"", 0}, body);
         return;
     }
-    if (!is_string(json_get(root, "object"), "whatsapp_business_account") ||
-        json_type(json_get(root, "entry")) != JSON_ARRAY) {
+    if (!is_string(json_get(root, "object"), product) || json_type(json_get(root, "entry")) != JSON_ARRAY) {
         sink->on_quarantine(sink->ctx, "other_product", (struct view){"", 0}, body);
         return;
     }
     for (struct json_iter it = json_iter(json_get(root, "entry")); json_next_element(&it, &entry);)
         walk_entry(sink, entry);
+}
+
+/* The value of a change that holds one element, as Meta would have sent it alone. */
+static void wrap_element(const struct command *c, const char *array, struct json_writer *w)
+{
+    jw_begin(w, '{');
+    jw_key(w, "metadata");
+    jw_begin(w, '{');
+    jw_key(w, "phone_number_id");
+    jw_text(w, c->channel_id);
+    jw_end(w, '}');
+    if (c->contact.n) {
+        jw_key(w, "contacts");
+        jw_begin(w, '[');
+        jw_raw(w, c->contact);
+        jw_end(w, ']');
+    }
+    jw_key(w, array);
+    jw_begin(w, '[');
+    jw_raw(w, c->element);
+    jw_end(w, ']');
+    jw_end(w, '}');
+}
+
+void whatsapp_wrap(const struct command *command, struct buf *out)
+{
+    const char *array = NULL;
+    struct json_writer w;
+    for (size_t i = 0; i < countof(parts); i++)
+        if (parts[i].type == command->type)
+            array = parts[i].array;
+    jw_init(&w, out);
+    jw_begin(&w, '{');
+    jw_key_text(&w, "object", product);
+    jw_key(&w, "entry");
+    jw_begin(&w, '[');
+    jw_begin(&w, '{');
+    jw_key(&w, "id");
+    jw_text(&w, command->channel_id);
+    jw_key(&w, "changes");
+    jw_begin(&w, '[');
+    jw_begin(&w, '{');
+    jw_key_raw(&w, "field", command->field);
+    jw_key(&w, "value");
+    if (array)
+        wrap_element(command, array, &w);
+    else
+        jw_raw(&w, command->element);
+    jw_end(&w, '}');
+    jw_end(&w, ']');
+    jw_end(&w, '}');
+    jw_end(&w, ']');
+    jw_end(&w, '}');
 }
 
 struct view whatsapp_peek_channel(struct view body)

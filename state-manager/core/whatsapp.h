@@ -1,7 +1,9 @@
 /*
  * A webhook body of WhatsApp's Cloud API taken apart into commands: every element of every entry and change,
  * in order (facts page, sections 3 to 8). Knows no tenants; the signed phone number id goes with each
- * command. Thread: any (pure).
+ * command. Fields of the account come without a number: they go with the only number of their entry (an entry
+ * is one business account), else with the account's id, which an administrator can give to a tenant like a
+ * number. Thread: any (pure).
  */
 #ifndef STATE_MANAGER_CORE_WHATSAPP_H
 #define STATE_MANAGER_CORE_WHATSAPP_H
@@ -19,6 +21,8 @@ struct whatsapp_sink {
 
 /* The body is signed, so that everything in it goes somewhere. */
 void whatsapp_decode(struct view body, const struct whatsapp_sink *sink);
+/* A command as a body of its own, from which it can be decoded again. */
+void whatsapp_wrap(const struct command *command, struct buf *out);
 /* The first phone number id in a body that was not parsed yet: for fairness only, never for rights. */
 struct view whatsapp_peek_channel(struct view body);
 

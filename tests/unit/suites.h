@@ -5,35 +5,39 @@
 
 #include <check.h>
 
-#define SUITES(X)  \
-    X(backoff)     \
-    X(base)        \
-    X(calls)       \
-    X(commands)    \
-    X(committer)   \
-    X(config)      \
-    X(crypto)      \
-    X(delivery)    \
-    X(foresight)   \
-    X(frame)       \
-    X(http_client) \
-    X(http_text)   \
-    X(json)        \
-    X(loop)        \
-    X(metrics)     \
-    X(outbox)      \
-    X(room)        \
-    X(server)      \
-    X(server_ws)   \
-    X(session)     \
-    X(sio_packet)  \
-    X(store)       \
-    X(store_mongo) \
-    X(stream)      \
-    X(token)       \
-    X(token_keys)  \
-    X(worker)      \
-    X(ws_message)
+#define SUITES(X)   \
+    X(backoff)      \
+    X(base)         \
+    X(calls)        \
+    X(commands)     \
+    X(committer)    \
+    X(config)       \
+    X(crypto)       \
+    X(delivery)     \
+    X(figures)      \
+    X(figures_week) \
+    X(foresight)    \
+    X(frame)        \
+    X(http_client)  \
+    X(http_text)    \
+    X(json)         \
+    X(keeper)       \
+    X(loop)         \
+    X(metrics)      \
+    X(outbox)       \
+    X(room)         \
+    X(server)       \
+    X(server_ws)    \
+    X(session)      \
+    X(sio_packet)   \
+    X(store)        \
+    X(store_mongo)  \
+    X(stream)       \
+    X(token)        \
+    X(token_keys)   \
+    X(worker)       \
+    X(ws_message)   \
+    X(zone)
 
 #define X(name) Suite *suite_##name(void);
 SUITES(X)

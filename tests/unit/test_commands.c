@@ -266,6 +266,102 @@ static void on_quarantine(void *ctx, const char *reason, struct view channel_id,
 #define ENVELOPE(change) "{\"object\":\"whatsapp_business_account\",\"entry\":[{\"changes\":[" change "]}]}"
 #define VALUE(more)      "\"value\":{\"metadata\":{\"phone_number_id\":\"100\"}" more "}"
 
+/* The channels of the commands of a body, and each command wrapped and decoded again. */
+static void on_wrapped(void *ctx, const struct command *command)
+{
+    struct buf *seen = ctx, again;
+    static bool inner;
+    buf_addf(seen, "%.*s ", VIEW_ARG(command->channel_id));
+    if (inner)
+        return;
+    inner = true;
+    struct whatsapp_sink sink = {on_wrapped, NULL, seen};
+    buf_init(&again, 1 << 16);
+    whatsapp_wrap(command, &again);
+    whatsapp_decode(buf_view(&again), &sink);
+    buf_free(&again);
+    inner = false;
+}
+
+START_TEST(a_field_without_a_number_goes_with_its_account)
+{
+    static const char number[] = "{\"field\":\"messages\"," VALUE(",\"messages\":[{\"id\":\"a\"}]") "}";
+    static const char flows[] = "{\"field\":\"flows\",\"value\":{\"event\":\"x\"}}";
+    static const char other[] =
+        "{\"field\":\"flows\",\"value\":{\"metadata\":{\"phone_number_id\":\"200\"}}}";
+    const struct {
+        const char *changes[3], *channels;
+    } rows[] = {{{flows}, "W1 W1 "},
+                {{flows, number}, "100 100 100 100 "},
+                {{number, flows, other}, "100 100 W1 W1 200 200 "}};
+    for (size_t i = 0; i < countof(rows); i++) {
+        struct buf body, seen;
+        struct whatsapp_sink sink = {on_wrapped, NULL, &seen};
+        buf_init(&body, 1 << 16);
+        buf_init(&seen, 1 << 16);
+        buf_add_text(&body,
+                     "{\"object\":\"whatsapp_business_account\",\"entry\":[{\"id\":\"W1\",\"changes\":[");
+        for (size_t k = 0; k < countof(rows[i].changes) && rows[i].changes[k]; k++)
+            buf_addf(&body, "%s%s", k ? "," : "", rows[i].changes[k]);
+        buf_add_text(&body, "]}]}");
+        whatsapp_decode(buf_view(&body), &sink);
+        ck_assert_msg(view_is(buf_view(&seen), rows[i].channels), "row %zu: %.*s", i,
+                      VIEW_ARG(buf_view(&seen)));
+        buf_free(&seen);
+        buf_free(&body);
+    }
+}
+END_TEST
+
+/* What makes the same command of an element. */
+struct twin {
+    struct command first;
+    int compared;
+};
+
+static void on_twin(void *ctx, const struct command *c)
+{
+    struct twin *t = ctx;
+    ck_assert_int_eq(c->type, t->first.type);
+    ck_assert(view_eq(c->element, t->first.element) && view_eq(c->contact, t->first.contact) &&
+              view_eq(c->field, t->first.field) && view_eq(c->channel_id, t->first.channel_id));
+    t->compared++;
+}
+
+static void on_first(void *ctx, const struct command *c)
+{
+    struct twin t = {.first = *c};
+    struct whatsapp_sink sink = {on_twin, NULL, &t};
+    struct buf body;
+    buf_init(&body, 1 << 16);
+    whatsapp_wrap(c, &body);
+    whatsapp_decode(buf_view(&body), &sink);
+    ck_assert_int_eq(t.compared, 1);
+    buf_free(&body);
+    ++*(int *)ctx;
+}
+
+START_TEST(a_command_that_was_wrapped_is_the_same_again)
+{
+    int count = 0;
+    struct whatsapp_sink sink = {on_first, NULL, &count};
+    whatsapp_decode(VIEW(ENVELOPE(
+                        "{\"field\":\"messages\"," VALUE(",\"contacts\":[{\"wa_id\":\"1\",\"profile\":{"
+                                                         "\"name\":\"A\"}},{\"wa_id\":\"2\"}],"
+                                                         "\"messages\":[{\"id\":\"a\",\"from\":\"1\"},{"
+                                                         "\"id\":\"b\",\"from\":\"3\"}],"
+                                                         "\"statuses\":[{\"id\":\"s\",\"recipient_id\":\"2\"}"
+                                                         "]") "},"
+                                                              "{\"field\":\"smb_message_echoes\"," VALUE(
+                                                                  ",\"message_echoes\":[{\"id\":\"e\",\"to\":"
+                                                                  "\"2\"}]") "},"
+                                                                             "{\"field\":\"flows\"," VALUE(
+                                                                                 ",\"event\":\"x\"") "}")),
+                    &sink);
+    ck_assert_int_eq(count, 5);
+}
+END_TEST
+
 START_TEST(every_element_of_a_webhook_goes_somewhere)
 {
     static const struct {
@@ -283,6 +379,7 @@ START_TEST(every_element_of_a_webhook_goes_somewhere)
         {ENVELOPE("{\"field\":\"messages\"," VALUE(",\"messages\":[{\"id\":\"a\"},7,{\"id\":\"\xff\"}]") "}"),
          1, 0, 0, 0, "not_an_object not_utf8 "},
         {ENVELOPE("{\"field\":\"flows\",\"value\":{}}"), 0, 0, 0, 0, "no_channel "},
+        {ENVELOPE("{\"field\":\"messages\",\"value\":{\"messages\":[{}]}}"), 0, 0, 0, 0, "no_channel "},
         {ENVELOPE("{\"field\":5,\"value\":{}},{}"), 0, 0, 0, 0, "malformed_change malformed_change "},
         {"{\"object\":\"page\",\"entry\":[]}", 0, 0, 0, 0, "other_product "},
         {"{\"object\":", 0, 0, 0, 0, "not_json "},
@@ -316,6 +413,8 @@ Suite *suite_commands(void)
     tcase_add_test(t, a_customer_who_changes_his_number_keeps_his_conversation);
     tcase_add_test(t, a_late_message_does_not_become_the_last);
     tcase_add_test(t, every_element_of_a_webhook_goes_somewhere);
+    tcase_add_test(t, a_field_without_a_number_goes_with_its_account);
+    tcase_add_test(t, a_command_that_was_wrapped_is_the_same_again);
     suite_add_tcase(s, t);
     return s;
 }

@@ -1,0 +1,330 @@
+#include "shared/mem.h"
+#include "state-manager/core/figures.h"
+#include "state-manager/keeper.h"
+#include "tests/contract/store_fixture.h"
+#include "tests/unit/suites.h"
+#include <check.h>
+#include <stdio.h>
+#include <string.h>
+
+#define DAY INT64_C(86400000)
+
+enum { EVERY_S = 60, GIVEN_MAX = 256 };
+
+static struct store_fixture f;
+static struct keeper *keeper;
+static struct job *given[GIVEN_MAX];
+static size_t given_count;
+static int64_t wall, mono;
+
+static void take(void *ctx, struct job *job)
+{
+    (void)ctx;
+    ck_assert_uint_lt(given_count, GIVEN_MAX);
+    given[given_count++] = job;
+}
+
+/* What the committer does with a job: it finds an owner, or fails. */
+static void settle(const char *owner, enum err_code code)
+{
+    for (size_t i = 0; i < given_count; i++) {
+        struct job *job = given[i];
+        job->err.code = code;
+        snprintf(job->tenant_id, sizeof job->tenant_id, "%s", *job->tenant_id ? job->tenant_id : owner);
+        if (job->on_settled)
+            job->on_settled(job->settled_ctx, job);
+        else
+            job_destroy(job);
+    }
+    given_count = 0;
+}
+
+static void setup(void)
+{
+    static const struct keeper_options options = {.every_s = EVERY_S,
+                                                  .log_days = 7,
+                                                  .log_events = 1000,
+                                                  .raw_days = 30,
+                                                  .reply_hours = 24,
+                                                  .quarantine_days = 7};
+    store_fixture_open(&f);
+    keeper = keeper_create(f.writer, &options, take, NULL);
+    wall = 1800000000000;
+    mono = 1;
+    given_count = 0;
+}
+
+static void teardown(void)
+{
+    settle("", ERR_UNAVAILABLE);
+    keeper_destroy(keeper);
+    store_fixture_close(&f);
+}
+
+static void step(void)
+{
+    struct err err = {0};
+    mono += keeper_wait_ms(keeper, mono, EVERY_S * 1000);
+    ck_assert_msg(keeper_step(keeper, wall, mono, &err), "%s", err.text);
+}
+
+/* Steps until nothing is due at once; what is given is settled for the owner. */
+static void run(const char *owner, enum err_code code)
+{
+    for (int i = 0; i < 2000; i++) {
+        step();
+        if (given_count)
+            settle(owner, code);
+        if (keeper_wait_ms(keeper, mono, EVERY_S * 1000) > 1000)
+            return;
+    }
+    ck_abort_msg("the keeper does not come to an end");
+}
+
+/* `count` entries of one event each, made at the given time. */
+static void add_entries(const char *tenant, uint64_t first, uint64_t count, int64_t at)
+{
+    for (uint64_t n = first; n < first + count; n++) {
+        struct entry e = store_entry(tenant, n, "[{}]", n, n), *one = &e;
+        e.at_wall_ms = at;
+        ck_assert(f.writer->ops->commit(f.writer, &one, 1, NULL) && e.result == COMMIT_DONE);
+    }
+}
+
+static void publish(const char *tenant, uint64_t n)
+{
+    struct mark mark = {tenant, n, n};
+    ck_assert(f.writer->ops->mark(f.writer, &mark, 1, NULL));
+}
+
+static bool on_entry(void *ctx, const struct log_entry *entry)
+{
+    uint64_t *range = ctx;
+    if (!range[0])
+        range[0] = entry->n;
+    range[1] = entry->n;
+    return true;
+}
+
+/* The first and last entry kept. */
+static void check_log(const char *tenant, uint64_t first, uint64_t last)
+{
+    uint64_t range[2] = {0, 0};
+    ck_assert(f.reader->ops->read_log(f.reader, tenant, LOG_BY_ENTRY, 0, false, on_entry, range, NULL));
+    ck_assert_uint_eq(range[0], first);
+    ck_assert_uint_eq(range[1], last);
+}
+
+START_TEST(the_log_is_kept_for_its_days_and_its_count)
+{
+    add_entries("days", 1, 30, wall - 7 * DAY - 1);
+    add_entries("days", 31, 5, wall - 7 * DAY + 1000);
+    publish("days", 35);
+    add_entries("count", 1, 1010, wall);
+    publish("count", 1010);
+    add_entries("unpublished", 1, 30, wall - 9 * DAY);
+    publish("unpublished", 12);
+    add_entries("old", 1, 500, wall - 9 * DAY);
+    publish("old", 500);
+    run("", ERR_NONE);
+    check_log("days", 31, 35);
+    check_log("count", 11, 1010);
+    check_log("unpublished", 13, 30);
+    check_log("old", 500, 500);
+}
+END_TEST
+
+START_TEST(a_step_is_small)
+{
+    add_entries("t1", 1, 450, wall - 9 * DAY);
+    publish("t1", 450);
+    uint64_t before = 1, range[2] = {0, 0};
+    for (int i = 0; i < 20 && before < 450; i++) {
+        step();
+        range[0] = 0;
+        ck_assert(f.reader->ops->read_log(f.reader, "t1", LOG_BY_ENTRY, 0, false, on_entry, range, NULL));
+        ck_assert_uint_le(range[0] - before, 200);
+        before = range[0];
+    }
+    ck_assert_uint_eq(before, 450);
+}
+END_TEST
+
+static void put_doc(enum doc_kind kind, const char *key, uint64_t n, int64_t at)
+{
+    struct change c = {.kind = kind, .key = view_of(key), .place = {.rank = at}, .doc = VIEW("{}")};
+    struct entry e = store_entry("t1", n, "[]", 1, 0), *one = &e;
+    e.changes = &c;
+    e.change_count = 1;
+    e.at_wall_ms = wall;
+    ck_assert(f.writer->ops->commit(f.writer, &one, 1, NULL) && e.result == COMMIT_DONE);
+}
+
+static bool has_doc(enum doc_kind kind, const char *key)
+{
+    struct buf doc;
+    bool found;
+    buf_init(&doc, DOC_MAX);
+    ck_assert(f.reader->ops->get(f.reader, "t1", kind, view_of(key), &doc, &found, NULL));
+    buf_free(&doc);
+    return found;
+}
+
+START_TEST(documents_that_age_go_after_their_time_and_others_stay)
+{
+    static const struct {
+        enum doc_kind kind;
+        int64_t keep;
+    } ages[] = {{DOC_RAW, 30 * DAY}, {DOC_PARKED, 30 * DAY}, {DOC_REPLY, DAY}};
+    uint64_t n = 0;
+    for (size_t i = 0; i < countof(ages); i++) {
+        put_doc(ages[i].kind, "old", ++n, wall - ages[i].keep - 1);
+        put_doc(ages[i].kind, "young", ++n, wall - ages[i].keep + 1000);
+    }
+    put_doc(DOC_MESSAGE, "old", ++n, 1);
+    put_doc(DOC_LATEST, "old", ++n, 0);
+    run("", ERR_NONE);
+    for (size_t i = 0; i < countof(ages); i++)
+        ck_assert_msg(!has_doc(ages[i].kind, "old") && has_doc(ages[i].kind, "young"), "kind %zu", i);
+    ck_assert(has_doc(DOC_MESSAGE, "old") && has_doc(DOC_LATEST, "old"));
+}
+END_TEST
+
+static void let_wait(const char *channel, const char *body, const char *reason, int64_t at)
+{
+    struct quarantined row = {reason, view_of(channel), view_of(body), at};
+    ck_assert(f.writer->ops->quarantine(f.writer, &row, 1, NULL));
+}
+
+static void own(const char *channel_id)
+{
+    struct channel channel = {.tenant_id = "t1"};
+    snprintf(channel.phone_number_id, sizeof channel.phone_number_id, "%s", channel_id);
+    ck_assert(f.writer->ops->channel_put(f.writer, &channel, NULL));
+    keeper_deliver(keeper);
+}
+
+static bool on_kept(void *ctx, const char *digest, const struct quarantined *row)
+{
+    (void)digest;
+    (void)row;
+    ++*(size_t *)ctx;
+    return true;
+}
+
+static size_t kept(void)
+{
+    size_t count = 0;
+    ck_assert(f.reader->ops->quarantine_scan(f.reader, VIEW(""), 1000, on_kept, &count, NULL));
+    return count;
+}
+
+START_TEST(what_waits_is_delivered_once_its_channel_has_an_owner)
+{
+    char body[32];
+    for (int i = 0; i < 120; i++) {
+        snprintf(body, sizeof body, "body %03d", i);
+        let_wait("100", body, QUARANTINE_NO_TENANT, wall - 120 + i);
+    }
+    let_wait("200", "another's", QUARANTINE_NO_TENANT, wall);
+    let_wait("100", "refused", "refused", wall);
+    run("", ERR_NONE);
+    ck_assert_uint_eq(kept(), 122);
+    own("100");
+    step();
+    ck_assert_uint_eq(given_count, 50);
+    for (int i = 0; i < 50; i++) {
+        snprintf(body, sizeof body, "body %03d", i);
+        ck_assert(view_is((struct view){given[i]->body, given[i]->body_n}, body));
+        ck_assert_int_eq(given[i]->type, JOB_WEBHOOK);
+    }
+    settle("t1", ERR_NONE);
+    run("t1", ERR_NONE);
+    ck_assert_uint_eq(kept(), 2);
+}
+END_TEST
+
+START_TEST(what_could_not_be_committed_goes_on_waiting)
+{
+    let_wait("100", "body", QUARANTINE_NO_TENANT, wall);
+    own("100");
+    run("t1", ERR_UNAVAILABLE);
+    ck_assert_uint_eq(kept(), 1);
+    run("", ERR_NONE); /* somebody took the channel away in between */
+    ck_assert_uint_eq(kept(), 1);
+    run("t1", ERR_NONE);
+    ck_assert_uint_eq(kept(), 0);
+}
+END_TEST
+
+START_TEST(the_quarantine_is_emptied_after_its_time)
+{
+    let_wait("100", "old", QUARANTINE_NO_TENANT, wall - 7 * DAY - 1);
+    let_wait("100", "young", QUARANTINE_NO_TENANT, wall - 7 * DAY + 1000);
+    run("", ERR_NONE);
+    ck_assert_uint_eq(kept(), 1);
+}
+END_TEST
+
+static void put_figures(int64_t messages, int64_t at)
+{
+    struct figures figures;
+    struct buf doc;
+    figures_read(VIEW(""), &figures);
+    figures_roll(&figures, at);
+    figures.messages_today = messages;
+    buf_init(&doc, DOC_MAX);
+    figures_write(&figures, &doc);
+    struct change c = {.kind = DOC_FIGURES, .key = VIEW("all"), .doc = buf_view(&doc)};
+    struct entry e = store_entry("t1", 1, "[]", 1, 0), *one = &e;
+    e.changes = &c;
+    e.change_count = 1;
+    ck_assert(f.writer->ops->commit(f.writer, &one, 1, NULL) && e.result == COMMIT_DONE);
+    buf_free(&doc);
+}
+
+/* How many refreshes come of a sweep. */
+static size_t refreshes(void)
+{
+    size_t count = 0;
+    for (int i = 0; i < 50; i++) {
+        step();
+        for (size_t k = 0; k < given_count; k++)
+            count += given[k]->type == JOB_COMMAND && given[k]->command == COMMAND_REFRESH &&
+                     !strcmp(given[k]->tenant_id, "t1");
+        settle("", ERR_NONE);
+        if (keeper_wait_ms(keeper, mono, EVERY_S * 1000) > 1000)
+            return count;
+    }
+    ck_abort_msg("the keeper does not come to an end");
+}
+
+START_TEST(a_day_that_is_over_is_announced)
+{
+    int64_t midnight = (wall / DAY + 1) * DAY;
+    wall = midnight - 1000;
+    put_figures(5, wall);
+    ck_assert_uint_eq(refreshes(), 0);
+    wall = midnight + 1000;
+    ck_assert_uint_eq(refreshes(), 1);
+    wall += EVERY_S * 1000; /* the same quarter of an hour: nothing is read again */
+    ck_assert_uint_eq(refreshes(), 0);
+}
+END_TEST
+
+Suite *suite_keeper(void)
+{
+    Suite *s = suite_create("keeper");
+    TCase *t = tcase_create("keeper");
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_set_timeout(t, 60);
+    tcase_add_test(t, the_log_is_kept_for_its_days_and_its_count);
+    tcase_add_test(t, a_step_is_small);
+    tcase_add_test(t, documents_that_age_go_after_their_time_and_others_stay);
+    tcase_add_test(t, what_waits_is_delivered_once_its_channel_has_an_owner);
+    tcase_add_test(t, what_could_not_be_committed_goes_on_waiting);
+    tcase_add_test(t, the_quarantine_is_emptied_after_its_time);
+    tcase_add_test(t, a_day_that_is_over_is_announced);
+    suite_add_tcase(s, t);
+    return s;
+}
