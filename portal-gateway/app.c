@@ -91,8 +91,12 @@ static void on_stop_signal(void *ctx)
 
 static struct token_rules *make_rules(const struct settings *s, struct err *err)
 {
+    /* The conformance profile asks for no tokens: without a secret its /ws lets nobody in. */
+    char nobodys[64];
+    bool open = s->policy.profile == PROFILE_CONFORMANCE && !*s->jwt_secret;
+    crypto_random_id("nobody signs with this ", nobodys);
     struct token_options options = {.algorithm = s->jwt_alg,
-                                    .secret = s->jwt_secret,
+                                    .secret = open ? nobodys : s->jwt_secret,
                                     .secret_previous = s->jwt_secret_previous,
                                     .public_keys = s->jwt_public_keys,
                                     .issuer = s->jwt_issuer,

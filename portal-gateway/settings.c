@@ -1,12 +1,15 @@
 #include "portal-gateway/settings.h"
 #include <stddef.h>
 #include <string.h>
+#include <unistd.h>
 
 const struct config_row gateway_settings_rows[] = {
     CONFIG_TEXT_ROW("AMQP_URL", amqp_url, "amqp://guest:guest@127.0.0.1:5672/", 0,
                     "RabbitMQ; may hold a password"),
     CONFIG_TEXT_ROW("EVENTS_EXCHANGE", exchange, "waba.agent-portal.events", CONFIG_REQUIRED,
                     "topic exchange that the state-managers publish to"),
+    CONFIG_TEXT_ROW("PROFILE", profile, "agent-portal", 0,
+                    "what the sockets are for: a name or the path of a profile's file"),
     CONFIG_CHOICE_ROW("LOG_LEVEL", log_level, "info", "error warn info debug",
                       "debug: one line per event delivered"),
     CONFIG_TEXT_ROW(
@@ -58,9 +61,32 @@ const size_t gateway_settings_row_count = countof(gateway_settings_rows);
 
 enum { LINGER_MS = 60000, RING_LEAST_MS = 60000, HEADS_INTERVAL_MS = 5000, BIND_ALL_OVER = 1000 };
 
+static const char *const profile_names[] = {
+#define X(id, name) name,
+    PROFILES(X)
+#undef X
+};
+
+/* The name, without folder and ending: deploy/profiles/conformance.json is the profile `conformance`. */
+static bool find_profile(struct settings *s, struct buf *faults)
+{
+    const char *slash = strrchr(s->profile, '/'), *name = slash ? slash + 1 : s->profile;
+    size_t n = strlen(name);
+    if (n > 5 && !strcmp(name + n - 5, ".json"))
+        n -= 5;
+    for (size_t i = 0; i < countof(profile_names); i++)
+        if (view_is((struct view){name, n}, profile_names[i])) {
+            s->policy.profile = (enum profile)i;
+            return !slash || !access(s->profile, R_OK) ||
+                   !buf_addf(faults, "PROFILE: %s cannot be read\n", s->profile);
+        }
+    return !buf_addf(faults, "PROFILE: %s is none of agent-portal, conformance\n", s->profile);
+}
+
 static void fill_policy(struct settings *s)
 {
     s->policy = (struct policy){
+        .profile = s->policy.profile,
         .ping_interval_ms = s->ping_interval_ms,
         .ping_timeout_ms = s->ping_timeout_ms,
         .connect_timeout_ms = s->connect_timeout_ms,
@@ -93,7 +119,7 @@ static bool check_secret(const char *name, const char *secret, bool required, st
 /* What no single row can say. */
 static bool check_secrets(const struct settings *s, struct buf *faults)
 {
-    if (strcmp(s->jwt_alg, "HS256") != 0 || s->demo)
+    if (strcmp(s->jwt_alg, "HS256") != 0 || s->demo || s->policy.profile == PROFILE_CONFORMANCE)
         return true;
     bool now = check_secret("JWT_SECRET", s->jwt_secret, true, faults);
     bool before = check_secret("JWT_SECRET_PREVIOUS", s->jwt_secret_previous, false, faults);
@@ -104,7 +130,7 @@ bool gateway_settings_load(struct settings *s, struct buf *faults)
 {
     *s = (struct settings){0};
     if (!config_load(s, gateway_settings_rows, countof(gateway_settings_rows), faults) ||
-        !check_secrets(s, faults))
+        !find_profile(s, faults) || !check_secrets(s, faults))
         return false;
     if (!log_level_parse(s->log_level, &s->threshold))
         s->threshold = LOG_INFO;

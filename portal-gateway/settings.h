@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 struct settings {
+    char *profile;
     char *amqp_url, *exchange;
     char *log_level;
     char *allowed_origins;

@@ -129,6 +129,32 @@ bool crypto_unbase64url(struct view text, unsigned char *out, size_t *n)
     return (bits & ((1u << held) - 1)) == 0;
 }
 
+size_t crypto_base64(const unsigned char *bytes, size_t n, char *out)
+{
+    return (size_t)EVP_EncodeBlock((unsigned char *)out, bytes, (int)n);
+}
+
+bool crypto_unbase64(struct view text, unsigned char *out, size_t *n)
+{
+    size_t padding = 0;
+    while (padding < 2 && padding < text.n && text.p[text.n - 1 - padding] == '=')
+        padding++;
+    *n = 0;
+    for (size_t i = 0; i < text.n - padding; i++) /* libcrypto's would skip blanks */
+        if (base64url_value(text.p[i]) < 0 ? text.p[i] != '+' && text.p[i] != '/'
+                                           : text.p[i] == '-' || text.p[i] == '_')
+            return false;
+    if (text.n % 4)
+        return false;
+    if (!text.n)
+        return true;
+    int length = EVP_DecodeBlock(out, (const unsigned char *)text.p, (int)text.n);
+    if (length < (int)padding)
+        return false;
+    *n = (size_t)length - padding;
+    return true;
+}
+
 static const char *key_algorithm(EVP_PKEY *key)
 {
     char curve[32] = "";

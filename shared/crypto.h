@@ -31,6 +31,11 @@ bool crypto_unbase64url(struct view text, unsigned char *out, size_t *n) MUSTCHE
  * "ES256" (curve P-256); NULL: neither, or not a public key. */
 const char *crypto_key_algorithm(struct view pem);
 
+/* RFC 4648 base64 with padding, of up to 1 GB; out holds (n + 2) / 3 * 4 + 1. Returns the length. */
+size_t crypto_base64(const unsigned char *bytes, size_t n, char *out);
+/* False: not base64 with padding. out holds text.n / 4 * 3. */
+bool crypto_unbase64(struct view text, unsigned char *out, size_t *n) MUSTCHECK;
+
 /* An unguessable id: `prefix` and 20 characters of base64url (120 bits); out holds strlen(prefix) + 21. */
 void crypto_random_id(const char *prefix, char *out);
 /* A stable id: `prefix` and 20 characters out of the digest of `name`. */

@@ -9,7 +9,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What the sockets are for; name as in PROFILE. */
+#define PROFILES(X)                 \
+    X(AGENT_PORTAL, "agent-portal") \
+    X(CONFORMANCE, "conformance")
+
+enum profile {
+#define X(id, name) PROFILE_##id,
+    PROFILES(X)
+#undef X
+};
+
 struct policy {
+    enum profile profile;
     int64_t ping_interval_ms, ping_timeout_ms;
     int64_t connect_timeout_ms;     /* from the open transport to a live session */
     int64_t token_warning_ms;       /* token_expiring comes that long before */

@@ -6,23 +6,21 @@
 #include "portal-gateway/core/hello.h"
 #include "portal-gateway/core/hub.h"
 #include "portal-gateway/core/sio_packet.h"
+#include "portal-gateway/core/sio_session.h"
 #include "portal-gateway/core/tenant.h"
 #include "shared/crypto.h"
 #include "shared/json.h"
 #include "shared/log.h"
+#include "shared/mem.h"
 #include <stdlib.h>
 
-enum { CONTROL_BYTES_MAX = 64 * 1024, TOKEN_TEXT_MAX = TOKEN_MAX_BYTES + 1 };
-
-/* A namespace carries what a session may do in it. There is one: the tenant's stream. */
-struct namespace
-{
-    const char *name;
-    void (*connect)(struct session * s, const struct sio_packet *p);
-    void (*disconnect)(struct session * s);
-    /* An event whose name nobody knows here gets no ack. */
-    void (*event)(struct session * s, const struct sio_packet *p);
+enum {
+    CONTROL_BYTES_MAX = 64 * 1024,
+    TOKEN_TEXT_MAX = TOKEN_MAX_BYTES + 1,
+    ATTACHMENT_PAYLOADS = 2 /* the binary values of a packet together, in payloads */
 };
+
+static void take_early(struct session *s);
 
 static void send_text(struct session *s, struct buf *payload)
 {
@@ -38,38 +36,46 @@ static void refuse(struct session *s, struct view nsp, const char *message, cons
     send_text(s, &b);
 }
 
-/* --- the namespace "/" --- */
+/* --- the namespace "/": the tenant's stream --- */
 
-static void stream_connect(struct session *s, const struct sio_packet *p)
+static enum sio_presence stream_presence(const struct session *s, const struct sio_namespace *nsp)
+{
+    (void)nsp;
+    if (s->state == SESSION_HELD)
+        return SIO_PENDING;
+    return s->state == SESSION_LIVE ? SIO_IN : SIO_OUT;
+}
+
+static void stream_connect(struct session *s, const struct sio_namespace *nsp, struct view auth)
 {
     enum refusal why;
     char token[TOKEN_TEXT_MAX] = "";
-    struct view given = json_get(p->payload, "token");
-    if (s->state != SESSION_STRANGER) { /* connected, or being connected */
-        session_close(s, CLOSE_PROTOCOL);
-        return;
-    }
+    struct view given = json_get(auth, "token");
     bool readable = json_type(given) == JSON_NONE || json_type(given) == JSON_NULL ||
                     json_copy_string(given, token, sizeof token);
     if (!readable)
-        refuse(s, p->nsp, refusal_text(REFUSAL_TOKEN_INVALID), refusal_code(REFUSAL_TOKEN_INVALID));
+        refuse(s, view_of(nsp->name), refusal_text(REFUSAL_TOKEN_INVALID),
+               refusal_code(REFUSAL_TOKEN_INVALID));
     else if (!session_sign_in(s, view_of(token), &why))
-        refuse(s, p->nsp, refusal_text(why), refusal_code(why));
+        refuse(s, view_of(nsp->name), refusal_text(why), refusal_code(why));
 }
 
-static void stream_disconnect(struct session *s)
+static void stream_disconnect(struct session *s, const struct sio_namespace *nsp)
 {
+    (void)nsp;
     session_sign_out(s); /* the session stays open, even without any namespace */
 }
 
-static void stream_event(struct session *s, const struct sio_packet *p)
+static void stream_event(struct session *s, const struct sio_namespace *nsp, const struct sio_args *args,
+                         const uint64_t *ack)
 {
-    log_debug("unknown_event", "session=%s bytes=%zu", s->id, p->payload.n);
+    (void)nsp;
+    (void)ack;
+    log_debug("unknown_event", "session=%s bytes=%zu", s->id, args->array.n);
 }
 
-static const struct namespace namespaces[] = {
-    {"/", stream_connect, stream_disconnect, stream_event},
-};
+const struct sio_namespace sio_stream = {"/", stream_presence, stream_connect, stream_disconnect,
+                                         stream_event};
 
 static void greet(struct session *s)
 {
@@ -93,65 +99,146 @@ static void greet(struct session *s)
     session_send_event(s, "portalcast:hello", buf_view(&b));
     buf_free(&b);
     tenant_send_latest(s->tenant, s);
+    take_early(s);
 }
 
 /* --- packets --- */
 
-static const struct namespace *find_namespace(struct view name)
+static void on_packet(struct session *s, const struct sio_packet *p, const struct sio_parcel *parcel)
 {
-    for (size_t i = 0; i < countof(namespaces); i++)
-        if (view_is(name, namespaces[i].name))
-            return &namespaces[i];
-    return NULL;
+    const struct sio_namespace *nsp = sio_namespace_find(s->hub->policy->profile, p->nsp);
+    struct sio_args args = {p->payload, parcel->attachments, parcel->count};
+    if (p->type == SIO_DISCONNECT) {
+        sio_forget_calls(s, nsp);
+        nsp->disconnect(s, nsp);
+    } else if (!p->payload.n) {
+        return; /* an event or an answer without arguments means nothing */
+    } else if (p->type == SIO_EVENT || p->type == SIO_BINARY_EVENT) {
+        nsp->event(s, nsp, &args, p->has_id ? &p->id : NULL);
+    } else if (p->has_id) {
+        sio_on_answer(s, nsp, p->id, &args);
+    }
 }
 
-static void on_packet(struct session *s, const struct sio_packet *p)
+/* A whole packet. It was checked when its text came, and is read again here, now that it stays where it is.
+ */
+static void open_parcel(struct session *s, const struct sio_parcel *parcel)
 {
-    const struct namespace *nsp = find_namespace(p->nsp);
-    bool joined = s->state == SESSION_LIVE, held = s->state == SESSION_HELD;
-    if (p->type == SIO_CONNECT && !nsp) {
-        refuse(s, p->nsp, "Invalid namespace", NULL);
-        return;
-    }
-    if (p->type == SIO_CONNECT) {
-        nsp->connect(s, p);
-        return;
-    }
-    if (!nsp || (!joined && !held)) {
+    struct sio_packet packet;
+    const struct sio_namespace *nsp = NULL;
+    if (sio_parse((struct view){parcel->text, parcel->text_n}, &packet, NULL))
+        nsp = sio_namespace_find(s->hub->policy->profile, packet.nsp);
+    if (nsp && nsp->presence(s, nsp) == SIO_IN) /* it may have been left by a packet before */
+        on_packet(s, &packet, parcel);
+}
+
+/* What follows a CONNECT before its answer waits for it (in order), as far as that is bounded. */
+static void keep_early(struct session *s, struct sio_parcel *parcel)
+{
+    struct sio_session *sio = sio_session_of(s);
+    sio->early_bytes += parcel->bytes;
+    sio->early_count++;
+    *sio->last_early = parcel;
+    sio->last_early = &parcel->next;
+    if (sio->early_count > SIO_EARLY_MAX || sio->early_bytes > s->hub->policy->max_payload)
         session_close(s, CLOSE_PROTOCOL);
-        return;
-    }
-    s->attachments_due = p->attachments;
-    if (p->type == SIO_DISCONNECT)
-        nsp->disconnect(s);
-    else if (p->payload.n && (p->type == SIO_EVENT || p->type == SIO_BINARY_EVENT))
-        nsp->event(s, p);
 }
 
-static void on_message_packet(struct session *s, struct view text)
+static void take_early(struct session *s)
+{
+    struct sio_parcel *next = s->sio ? s->sio->early : NULL;
+    if (!next)
+        return;
+    s->sio->early = NULL;
+    s->sio->last_early = &s->sio->early;
+    s->sio->early_count = s->sio->early_bytes = 0;
+    for (struct sio_parcel *p = next; p; p = next) {
+        next = p->next;
+        open_parcel(s, p);
+        sio_parcel_destroy(p);
+    }
+}
+
+static void on_connect(struct session *s, const struct sio_packet *p)
+{
+    const struct sio_namespace *nsp = sio_namespace_find(s->hub->policy->profile, p->nsp);
+    if (!nsp)
+        refuse(s, p->nsp, "Invalid namespace", NULL);
+    else if (nsp->presence(s, nsp) != SIO_OUT) /* connected, or being connected */
+        session_close(s, CLOSE_PROTOCOL);
+    else
+        nsp->connect(s, nsp, p->payload);
+}
+
+/* A parcel that is complete is opened, or waits for the answer to CONNECT. Takes it. */
+static void deliver(struct session *s, struct sio_parcel *parcel, const struct sio_namespace *nsp)
+{
+    if (nsp->presence(s, nsp) == SIO_PENDING) {
+        keep_early(s, parcel);
+        return;
+    }
+    open_parcel(s, parcel);
+    sio_parcel_destroy(parcel);
+}
+
+static void on_text_packet(struct session *s, struct view text)
 {
     struct sio_packet packet;
     struct err err;
-    if (!s->attachments_due && sio_parse(text, &packet, &err)) {
-        on_packet(s, &packet);
+    if ((s->sio && s->sio->arriving) || !sio_parse(text, &packet, &err)) {
+        log_debug("bad_packet", "session=%s", s->id);
+        session_close(s, CLOSE_PROTOCOL);
         return;
     }
-    log_debug("bad_packet", "session=%s", s->id);
-    session_close(s, CLOSE_PROTOCOL);
+    if (packet.type == SIO_CONNECT) {
+        on_connect(s, &packet);
+        return;
+    }
+    const struct sio_namespace *nsp = sio_namespace_find(s->hub->policy->profile, packet.nsp);
+    if (!nsp || nsp->presence(s, nsp) == SIO_OUT) {
+        session_close(s, CLOSE_PROTOCOL);
+    } else if (packet.attachments) {
+        sio_session_of(s)->arriving = sio_parcel_create(text, packet.attachments);
+    } else if (nsp->presence(s, nsp) == SIO_PENDING) {
+        keep_early(s, sio_parcel_create(text, 0));
+    } else {
+        on_packet(s, &packet, &(struct sio_parcel){.text_n = text.n});
+    }
 }
 
-static void on_binary(struct session *s)
+static void on_binary(struct session *s, struct view bytes)
 {
-    if (!s->attachments_due)
+    struct sio_parcel *parcel = s->sio ? s->sio->arriving : NULL;
+    struct sio_packet packet;
+    if (!parcel || !sio_parcel_add(parcel, bytes, ATTACHMENT_PAYLOADS * s->hub->policy->max_payload)) {
         session_close(s, CLOSE_PROTOCOL);
+        return;
+    }
+    if (parcel->count < parcel->due)
+        return;
+    s->sio->arriving = NULL;
+    if (!sio_parse((struct view){parcel->text, parcel->text_n}, &packet, NULL)) {
+        sio_parcel_destroy(parcel);
+        return;
+    }
+    deliver(s, parcel, sio_namespace_find(s->hub->policy->profile, packet.nsp));
+}
+
+static void on_base64(struct session *s, struct view text)
+{
+    unsigned char *bytes = xcalloc(text.n + 1, 1);
+    size_t n;
+    if (crypto_unbase64(text, bytes, &n))
+        on_binary(s, (struct view){(const char *)bytes, n});
     else
-        s->attachments_due--;
+        session_close(s, CLOSE_PROTOCOL);
+    free(bytes);
 }
 
 static void on_message(struct session *s, struct view message, bool is_text)
 {
     if (!is_text) {
-        on_binary(s);
+        on_binary(s, message);
         return;
     }
     switch (message.n ? message.p[0] : 0) {
@@ -159,10 +246,10 @@ static void on_message(struct session *s, struct view message, bool is_text)
         session_on_pong(s);
         return;
     case EIO_MESSAGE:
-        on_message_packet(s, (struct view){message.p + 1, message.n - 1});
+        on_text_packet(s, (struct view){message.p + 1, message.n - 1});
         return;
     case EIO_BINARY:
-        on_binary(s);
+        on_base64(s, (struct view){message.p + 1, message.n - 1});
         return;
     case EIO_UPGRADE:
     case EIO_NOOP:

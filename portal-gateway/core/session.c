@@ -1,6 +1,7 @@
 #include "portal-gateway/core/session.h"
 #include "portal-gateway/core/hub.h"
 #include "portal-gateway/core/meters.h"
+#include "portal-gateway/core/sio_session.h"
 #include "portal-gateway/core/tenant.h"
 #include "shared/clock.h"
 #include "shared/crypto.h"
@@ -225,6 +226,7 @@ void session_gone(struct session *s)
     for (unsigned i = 0; i < s->control_count; i++)
         frame_unref(s->control[i]);
     free(s->control);
+    sio_session_destroy(s->sio);
     free(s->token);
     member_finish(&s->member);
     list_unlink(&s->queued);

@@ -24,6 +24,7 @@
 
 struct hub;
 struct protocol;
+struct sio_session;
 struct tenant;
 
 #define SESSION_STATES(X)                                                        \
@@ -113,7 +114,7 @@ struct session {
     char *token;                     /* as it came with the upgrade; NULL: none did */
     struct claims *claims;           /* until live; NULL for a stranger */
     char *sub;                       /* the user; NULL for a stranger */
-    unsigned attachments_due;        /* Socket.IO: binary messages that belong to the last packet */
+    struct sio_session *sio;         /* of Socket.IO, when it has something to keep; NULL: nothing */
     int64_t expires_wall_ms;
     int64_t due[DUE_COUNT]; /* monotonic ms; 0: not */
     int64_t armed_ms;       /* when the timer fires; 0: it does not */
@@ -179,6 +180,6 @@ struct protocol {
     void (*ping)(struct session *s);
 };
 
-extern const struct protocol protocol_sio, protocol_ws;
+extern const struct protocol protocol_sio, protocol_eio, protocol_ws;
 
 #endif

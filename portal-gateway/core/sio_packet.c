@@ -87,6 +87,32 @@ static bool payload_fits(const struct sio_packet *p)
     return false;
 }
 
+static bool placeholder_fits(struct view object, unsigned attachments)
+{
+    int64_t num;
+    return !json_is_true(json_get(object, "_placeholder")) ||
+           (json_i64(json_get(object, "num"), &num) && num >= 0 && num < (int64_t)attachments);
+}
+
+/* The depth was bounded by json_check(). */
+bool sio_placeholders_fit(struct view payload, unsigned attachments)
+{
+    struct view name, value;
+    struct json_iter it = json_iter(payload);
+    if (json_type(payload) == JSON_ARRAY) {
+        while (json_next_element(&it, &value))
+            if (!sio_placeholders_fit(value, attachments))
+                return false;
+    } else if (json_type(payload) == JSON_OBJECT) {
+        if (!placeholder_fits(payload, attachments))
+            return false;
+        while (json_next_member(&it, &name, &value))
+            if (!sio_placeholders_fit(value, attachments))
+                return false;
+    }
+    return true;
+}
+
 bool sio_parse(struct view text, struct sio_packet *out, struct err *err)
 {
     *out = (struct sio_packet){0};
@@ -102,7 +128,10 @@ bool sio_parse(struct view text, struct sio_packet *out, struct err *err)
         return false;
     if (rest.n && !json_check(rest, JSON_STRICT, &out->payload, err))
         return false;
-    return payload_fits(out) || malformed(err, "the payload does not fit the packet type");
+    if (!payload_fits(out))
+        return malformed(err, "the payload does not fit the packet type");
+    return !binary || sio_placeholders_fit(out->payload, out->attachments) ||
+           malformed(err, "a placeholder without its binary value");
 }
 
 void eio_write_open(struct buf *out, const struct eio_open *open)
@@ -119,20 +148,31 @@ void eio_write_open(struct buf *out, const struct eio_open *open)
     jw_end(&w, '}');
 }
 
-static void write_head(struct buf *out, enum sio_type type, struct view nsp)
+static void write_head(struct buf *out, enum sio_type type, struct view nsp, unsigned attachments)
 {
     buf_add_char(out, EIO_MESSAGE);
     buf_add_char(out, (char)('0' + type));
+    if (type == SIO_BINARY_EVENT || type == SIO_BINARY_ACK)
+        buf_addf(out, "%u-", attachments);
     if (!view_is(nsp, "/")) {
         buf_add_view(out, nsp);
         buf_add_char(out, ',');
     }
 }
 
+void sio_write_packet(struct buf *out, enum sio_type type, struct view nsp, const uint64_t *id,
+                      struct view array, unsigned attachments)
+{
+    write_head(out, type, nsp, attachments);
+    if (id)
+        buf_addf(out, "%llu", (unsigned long long)*id);
+    buf_add_view(out, array);
+}
+
 void sio_write_connect(struct buf *out, struct view nsp, const char *sid, const char *pid)
 {
     struct json_writer w;
-    write_head(out, SIO_CONNECT, nsp);
+    write_head(out, SIO_CONNECT, nsp, 0);
     jw_init(&w, out);
     jw_begin(&w, '{');
     jw_key_text(&w, "sid", sid);
@@ -144,7 +184,7 @@ void sio_write_connect(struct buf *out, struct view nsp, const char *sid, const 
 void sio_write_connect_error(struct buf *out, struct view nsp, const char *message, const char *code)
 {
     struct json_writer w;
-    write_head(out, SIO_CONNECT_ERROR, nsp);
+    write_head(out, SIO_CONNECT_ERROR, nsp, 0);
     jw_init(&w, out);
     jw_begin(&w, '{');
     jw_key_text(&w, "message", message);

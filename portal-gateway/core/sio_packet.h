@@ -47,6 +47,10 @@ struct sio_packet {
     struct view payload; /* checked JSON; empty: none */
 };
 
+/* Whether the placeholders in a payload name binary values that there are: {"_placeholder":true,"num":n} with
+ * n below the count. */
+bool sio_placeholders_fit(struct view payload, unsigned attachments) MUSTCHECK;
+
 /* Reads what a client sent behind the '4'. The views point into the text. MALFORMED: no packet, or one that
  * only servers send. An event or ack without payload is read, and means nothing. */
 bool sio_parse(struct view text, struct sio_packet *out, struct err *err) MUSTCHECK;
@@ -59,6 +63,9 @@ struct eio_open {
     size_t max_payload;
 };
 void eio_write_open(struct buf *out, const struct eio_open *open);
+/* A packet with arguments; id NULL: none. `attachments` is written for binary types. */
+void sio_write_packet(struct buf *out, enum sio_type type, struct view nsp, const uint64_t *id,
+                      struct view array, unsigned attachments);
 /* 40{"sid","pid"?}; pid NULL: none. */
 void sio_write_connect(struct buf *out, struct view nsp, const char *sid, const char *pid);
 /* 44{"message","data":{"code"}?}; code NULL: none. */

@@ -182,6 +182,8 @@ static const struct route {
 } routes[] = {
     {"/socket.io", false, true, socketio_request, socketio_upgrade},
     {"/socket.io/", true, true, socketio_request, socketio_upgrade},
+    {"/engine.io", false, true, socketio_request, socketio_upgrade},
+    {"/engine.io/", true, true, socketio_request, socketio_upgrade},
     {"/ws", false, false, plain_request, plain_upgrade},
     {"/healthz", false, false, status_healthz, NULL},
     {"/readyz", false, false, status_readyz, NULL},

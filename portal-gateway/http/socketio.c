@@ -59,8 +59,20 @@ static bool has_sid(const struct request *r)
     return request_query(r, "sid", text, sizeof text) && *text;
 }
 
+/* Raw Engine.IO sessions are for protocol suites only. */
+static const struct protocol *protocol_of(const struct endpoint *e, const struct request *r)
+{
+    if (!view_starts(r->path, "/engine.io"))
+        return &protocol_sio;
+    return e->options.hub->policy->profile == PROFILE_CONFORMANCE ? &protocol_eio : NULL;
+}
+
 void socketio_request(struct endpoint *e, const struct request *r)
 {
+    if (!protocol_of(e, r)) {
+        answer_error(e, r, 404, "NOT_FOUND", "no such path");
+        return;
+    }
     if (!has(r, "transport", "websocket"))
         refuse(e, r, EIO_UNKNOWN_TRANSPORT); /* polling is not enabled */
     else if (has_sid(r))
@@ -74,6 +86,11 @@ void socketio_request(struct endpoint *e, const struct request *r)
 bool socketio_upgrade(struct endpoint *e, const struct request *r, struct upgrade *up)
 {
     char token[TOKEN_MAX_BYTES + 1];
+    const struct protocol *protocol = protocol_of(e, r);
+    if (!protocol) {
+        answer_error(e, r, 404, "NOT_FOUND", "no WebSocket here");
+        return false;
+    }
     if (!has(r, "transport", "websocket"))
         return refuse_upgrade(e, r, EIO_UNKNOWN_TRANSPORT);
     if (has_sid(r)) /* no session here is on another transport */
@@ -85,6 +102,6 @@ bool socketio_upgrade(struct endpoint *e, const struct request *r, struct upgrad
         return false;
     }
     token_of(r, token);
-    up->user = session_create(e->options.hub, &protocol_sio, token);
+    up->user = session_create(e->options.hub, protocol, token);
     return true;
 }

@@ -345,18 +345,17 @@ START_TEST(a_command_that_was_wrapped_is_the_same_again)
 {
     int count = 0;
     struct whatsapp_sink sink = {on_first, NULL, &count};
-    whatsapp_decode(VIEW(ENVELOPE(
-                        "{\"field\":\"messages\"," VALUE(",\"contacts\":[{\"wa_id\":\"1\",\"profile\":{"
-                                                         "\"name\":\"A\"}},{\"wa_id\":\"2\"}],"
-                                                         "\"messages\":[{\"id\":\"a\",\"from\":\"1\"},{"
-                                                         "\"id\":\"b\",\"from\":\"3\"}],"
-                                                         "\"statuses\":[{\"id\":\"s\",\"recipient_id\":\"2\"}"
-                                                         "]") "},"
-                                                              "{\"field\":\"smb_message_echoes\"," VALUE(
-                                                                  ",\"message_echoes\":[{\"id\":\"e\",\"to\":"
-                                                                  "\"2\"}]") "},"
-                                                                             "{\"field\":\"flows\"," VALUE(
-                                                                                 ",\"event\":\"x\"") "}")),
+    whatsapp_decode(VIEW(ENVELOPE("{\"field\":\"messages\"," VALUE(
+                        ",\"contacts\":[{\"wa_id\":\"1\",\"profile\":{"
+                        "\"name\":\"A\"}},{\"wa_id\":\"2\"}],"
+                        "\"messages\":[{\"id\":\"a\",\"from\":\"1\"},{"
+                        "\"id\":\"b\",\"from\":\"3\"}],"
+                        "\"statuses\":[{\"id\":\"s\",\"recipient_id\":\"2\"}"
+                        "]") "},"
+                             "{\"field\":\"smb_message_echoes\"," VALUE(
+                                 ",\"message_echoes\":[{\"id\":\"e\",\"to\":"
+                                 "\"2\"}]") "},"
+                                            "{\"field\":\"flows\"," VALUE(",\"event\":\"x\"") "}")),
                     &sink);
     ck_assert_int_eq(count, 5);
 }

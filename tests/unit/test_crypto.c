@@ -93,6 +93,41 @@ START_TEST(base64url_both_ways)
 }
 END_TEST
 
+START_TEST(base64_both_ways)
+{
+    static const struct {
+        const char *bytes;
+        size_t n;
+        const char *text;
+    } rows[] = {{"", 0, ""},
+                {"f", 1, "Zg=="},
+                {"fo", 2, "Zm8="},
+                {"foo", 3, "Zm9v"},
+                {"\xff\xfe\xfb", 3, "//77"},
+                {"\0\0", 2, "AAA="}};
+    for (size_t i = 0; i < countof(rows); i++) {
+        char text[16];
+        unsigned char bytes[16];
+        size_t n = crypto_base64((const unsigned char *)rows[i].bytes, rows[i].n, text);
+        ck_assert(view_is((struct view){text, n}, rows[i].text));
+        ck_assert(crypto_unbase64(view_of(text), bytes, &n));
+        ck_assert_uint_eq(n, rows[i].n);
+        ck_assert_int_eq(memcmp(bytes, rows[i].bytes, n), 0);
+    }
+}
+END_TEST
+
+START_TEST(unbase64_refuses)
+{
+    static const char *const rows[] = {
+        "Z", "Zg", "Zg=", "Zg===", "Z===", "====", "Zm9 ", " Zm9v", "Zm-_", "Zg==Zg==", "Zm\n9v"};
+    unsigned char bytes[16];
+    size_t n;
+    for (size_t i = 0; i < countof(rows); i++)
+        ck_assert_msg(!crypto_unbase64(view_of(rows[i]), bytes, &n), "%s", rows[i]);
+}
+END_TEST
+
 static const char *const not_base64url[] = {
     "Z",                        /* 6 bits are no byte */
     "Zm9vY",                    /* the same, later */
@@ -164,6 +199,8 @@ Suite *suite_crypto(void)
     tcase_add_test(tests, hmac_of_known_texts);
     tcase_add_test(tests, equal_compares_every_byte);
     tcase_add_test(tests, unhex_takes_both_cases_and_exactly_2n_digits);
+    tcase_add_test(tests, base64_both_ways);
+    tcase_add_test(tests, unbase64_refuses);
     tcase_add_loop_test(tests, base64url_both_ways, 0, (int)countof(base64url));
     tcase_add_loop_test(tests, unbase64url_refuses, 0, (int)countof(not_base64url));
     tcase_add_test(tests, unbase64url_refuses_nul);
