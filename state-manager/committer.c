@@ -4,6 +4,7 @@
 #include "shared/log.h"
 #include "shared/map.h"
 #include "shared/mem.h"
+#include "state-manager/aside.h"
 #include "state-manager/core/batch.h"
 #include "state-manager/core/whatsapp.h"
 #include "state-manager/meters.h"
@@ -54,9 +55,7 @@ struct committer {
     struct map channels; /* phone number id -> struct known_channel */
     struct map by_tenant;
     struct slot *slots;
-    struct quarantined *aside;
-    char **aside_bodies; /* owned bytes of a row, or NULL when they are a job's */
-    size_t aside_count, aside_cap;
+    struct aside aside;
     struct keeper *keeper;
     struct letter *given, **last_given; /* jobs of the keeper's */
     struct mark marks[GROUP_JOBS_MAX];  /* of this group's jobs */
@@ -101,8 +100,7 @@ void committer_destroy(struct committer *c)
         return;
     forget_channels(c);
     map_free(&c->by_tenant);
-    free(c->aside);
-    free(c->aside_bodies);
+    aside_finish(&c->aside);
     keeper_destroy(c->keeper);
     store_close(c->store);
     free(c);
@@ -160,30 +158,6 @@ static void add_task(struct committer *c, const char *tenant_id, const struct co
     s->tasks[s->count++] = (struct task){*command, job};
 }
 
-/* `owned` holds the bytes, or is NULL when they outlive the group. */
-static void put_aside(struct committer *c, const char *reason, struct view channel_id, struct view bytes,
-                      char *owned)
-{
-    if (c->aside_count == c->aside_cap) {
-        c->aside_cap = c->aside_cap ? c->aside_cap * 2 : 8;
-        c->aside = xrealloc(c->aside, c->aside_cap * sizeof *c->aside);
-        c->aside_bodies = xrealloc(c->aside_bodies, c->aside_cap * sizeof *c->aside_bodies);
-    }
-    c->aside_bodies[c->aside_count] = owned;
-    c->aside[c->aside_count++] = (struct quarantined){reason, channel_id, bytes, clock_wall_ms()};
-}
-
-/* Nobody's yet: kept so that it can be taken apart again, with all that came with it. */
-static void let_wait(struct committer *c, const struct command *command)
-{
-    struct buf body;
-    size_t n;
-    buf_init(&body, DOC_MAX * 2);
-    whatsapp_wrap(command, &body);
-    char *owned = buf_detach(&body, &n);
-    put_aside(c, QUARANTINE_NO_TENANT, command->channel_id, (struct view){owned, n}, owned);
-}
-
 static void learn_channel(struct committer *c, struct view id, const char *tenant_id)
 {
     struct known_channel *known = xcalloc(1, sizeof *known);
@@ -227,7 +201,7 @@ static void on_command(void *ctx, const struct command *command)
         store_failed(u->c, &err);
         fail_job(u->job, &err);
     } else if (!*tenant_id) {
-        let_wait(u->c, command);
+        aside_add_waiting(&u->c->aside, command);
     } else {
         memcpy(u->job->tenant_id, tenant_id, strlen(tenant_id) + 1);
         add_task(u->c, tenant_id, command, u->job);
@@ -237,7 +211,7 @@ static void on_command(void *ctx, const struct command *command)
 static void on_quarantine(void *ctx, const char *reason, struct view channel_id, struct view bytes)
 {
     struct unpacking *u = ctx;
-    put_aside(u->c, reason, channel_id, bytes, NULL);
+    aside_add(&u->c->aside, reason, channel_id, bytes);
 }
 
 static void unpack_webhook(struct committer *c, struct job *job)
@@ -317,7 +291,7 @@ static void refuse(struct committer *c, struct task *task, const struct err *err
 {
     count(METER_COMMANDS_REFUSED, 1);
     if (task->job->type == JOB_WEBHOOK)
-        put_aside(c, "refused", task->command.channel_id, task->command.element, NULL);
+        aside_add(&c->aside, "refused", task->command.channel_id, task->command.element);
     else
         fail_job(task->job, err);
 }
@@ -419,17 +393,15 @@ static bool commit_round(struct committer *c)
 static void keep_aside(struct committer *c, struct job **jobs, size_t n)
 {
     struct err err = {0};
-    if (c->aside_count && !c->store->ops->quarantine(c->store, c->aside, c->aside_count, &err)) {
+    if (c->aside.count && !c->store->ops->quarantine(c->store, c->aside.rows, c->aside.count, &err)) {
         store_failed(c, &err);
         for (size_t i = 0; i < n; i++)
             if (jobs[i]->type == JOB_WEBHOOK)
                 fail_job(jobs[i], &err);
     } else {
-        count(METER_QUARANTINED, (int64_t)c->aside_count);
+        count(METER_QUARANTINED, (int64_t)c->aside.count);
     }
-    for (size_t i = 0; i < c->aside_count; i++)
-        free(c->aside_bodies[i]);
-    c->aside_count = 0;
+    aside_clear(&c->aside);
 }
 
 static void free_slots(struct committer *c)
