@@ -85,6 +85,7 @@ FUZZ_MAIN     := $(if $(filter-out fuzz,$(VARIANT)),$(OBJ)/tests/fuzz/replay.o)
 # A harness knows one service at most: both have tables of the same names.
 FUZZ_LIB_webhook    := $(SM_LIB)
 FUZZ_LIB_sio_packet := $(GW_LIB)
+FUZZ_LIB_sio_session := $(GW_LIB)
 FUZZ_LIB_ws_message := $(GW_LIB)
 .SECONDEXPANSION:
 $(FUZZ_BINARIES): $(BIN)/fuzz-%: $(OBJ)/tests/fuzz/fuzz_%.o $(FUZZ_MAIN) $$(FUZZ_LIB_$$*) $(SHARED_LIB)
