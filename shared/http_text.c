@@ -236,7 +236,8 @@ static bool decode(struct view text, char *out, size_t size)
     return true;
 }
 
-bool http_query_param(struct view query, const char *name, char *out, size_t size)
+/* The last value of that name, still encoded; p is NULL when there is none. */
+static struct view find_param(struct view query, const char *name)
 {
     char decoded[128];
     struct view last = {0};
@@ -247,5 +248,16 @@ bool http_query_param(struct view query, const char *name, char *out, size_t siz
         if (decode(key, decoded, sizeof decoded) && !strcmp(decoded, name))
             last = value.p ? value : VIEW("");
     }
-    return last.p && size && decode(last, out, size);
+    return last;
+}
+
+bool http_query_param(struct view query, const char *name, char *out, size_t size)
+{
+    struct view value = find_param(query, name);
+    return value.p && size && decode(value, out, size);
+}
+
+bool http_query_has(struct view query, const char *name)
+{
+    return find_param(query, name).n > 0;
 }

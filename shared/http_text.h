@@ -56,5 +56,7 @@ void http_reply_head(struct buf *out, const struct reply *reply, const struct ht
 /* Appends one parameter of a query, given in decoded form as name=value, percent-encoded. */
 void http_query_add(struct buf *out, struct view parameter);
 bool http_query_param(struct view query, const char *name, char *out, size_t size) MUSTCHECK;
+/* Whether it is there with a value that is not empty, whatever its size. */
+bool http_query_has(struct view query, const char *name);
 
 #endif

@@ -18,7 +18,8 @@ void json_put_string(struct buf *b, struct view text)
         else
             buf_addf(b, "\\u%04x", c);
     }
-    buf_add(b, text.p + done, text.n - done);
+    if (done < text.n)
+        buf_add(b, text.p + done, text.n - done);
     buf_add_char(b, '"');
 }
 

@@ -14,6 +14,7 @@ struct waiter {
     uint64_t request_id;
     struct lane *lane;
     int64_t deadline_ms;
+    char *origin; /* owned */
 };
 
 /* Who has calls waiting, and how many: one may not fill the queue for all. */
@@ -70,16 +71,30 @@ static void leave_lane(struct jobs *j, struct lane *lane)
     free(lane);
 }
 
-/* True when somebody was still waiting. */
-static bool stop_waiting(struct jobs *j, uint64_t request_id)
+static void waiter_destroy(struct waiter *w)
+{
+    free(w->origin);
+    free(w);
+}
+
+/* Takes it out of the queue; NULL: nobody is waiting any more. */
+static struct waiter *stop_waiting(struct jobs *j, uint64_t request_id)
 {
     struct waiter *w = map_remove(&j->by_request, number_key(&request_id));
     if (!w)
-        return false;
+        return NULL;
     leave_lane(j, w->lane);
     list_unlink(&w->node);
-    free(w);
-    return true;
+    return w;
+}
+
+/* True when somebody was still waiting. */
+static bool forget(struct jobs *j, uint64_t request_id)
+{
+    struct waiter *w = stop_waiting(j, request_id);
+    if (w)
+        waiter_destroy(w);
+    return w != NULL;
 }
 
 static void on_wake(void *ctx)
@@ -88,7 +103,7 @@ static void on_wake(void *ctx)
     for (struct letter *l = mailbox_drain(j->done, DRAIN_MAX), *next; l; l = next) {
         next = l->next;
         struct job *job = job_of(l);
-        if (stop_waiting(j, job->request_id))
+        if (forget(j, job->request_id))
             j->options.on_done(j->options.ctx, job);
         else
             job_destroy(job);
@@ -106,9 +121,9 @@ static void on_late_timer(void *ctx)
         struct waiter *first = container_of(j->waiters.next, struct waiter, node);
         if (first->deadline_ms > now)
             return;
-        uint64_t request_id = first->request_id;
-        stop_waiting(j, request_id);
-        j->options.on_late(j->options.ctx, request_id);
+        stop_waiting(j, first->request_id);
+        j->options.on_late(j->options.ctx, first->request_id, first->origin);
+        waiter_destroy(first);
     }
 }
 
@@ -139,13 +154,14 @@ void jobs_destroy(struct jobs *j)
     mailbox_destroy(j->done, job_discard);
     loop_wake_destroy(j->wake);
     while (!list_empty(&j->waiters))
-        stop_waiting(j, container_of(j->waiters.next, struct waiter, node)->request_id);
+        forget(j, container_of(j->waiters.next, struct waiter, node)->request_id);
     map_free(&j->by_request);
     map_free(&j->lanes);
     free(j);
 }
 
-static void start_waiting(struct jobs *j, uint64_t request_id, uint64_t hash, struct lane *lane)
+/* Takes the origin. */
+static void start_waiting(struct jobs *j, uint64_t request_id, uint64_t hash, struct lane *lane, char *origin)
 {
     if (!lane) {
         lane = xcalloc(1, sizeof *lane);
@@ -156,6 +172,7 @@ static void start_waiting(struct jobs *j, uint64_t request_id, uint64_t hash, st
     struct waiter *w = xcalloc(1, sizeof *w);
     w->request_id = request_id;
     w->lane = lane;
+    w->origin = origin;
     w->deadline_ms = clock_mono_ms() + j->options.timeout_ms;
     list_init(&w->node);
     list_append(&j->waiters, &w->node);
@@ -168,11 +185,13 @@ bool jobs_submit(struct jobs *j, struct job *job, struct view lane_name, struct 
     uint64_t request_id = job->request_id, hash = map_hash(lane_name);
     struct lane *lane = map_get(&j->lanes, number_key(&hash));
     bool limited = lane && lane->waiting >= (j->options.queue_length + 3) / 4;
+    char *origin = xstrdup(job->origin); /* once pushed, the job is another thread's */
     if (!limited && jobs_waiting(j) < j->options.queue_length && mailbox_push(to, hash, &job->letter)) {
-        start_waiting(j, request_id, hash, lane);
+        start_waiting(j, request_id, hash, lane, origin);
         return true;
     }
     count(METER_QUEUE_FULL, 1);
+    free(origin);
     job_destroy(job);
     return limited ? err_set(err, ERR_LIMITED, "too many calls of yours are waiting")
                    : err_set(err, ERR_UNAVAILABLE, "too many calls are waiting");
@@ -180,7 +199,7 @@ bool jobs_submit(struct jobs *j, struct job *job, struct view lane_name, struct 
 
 void jobs_forget(struct jobs *j, uint64_t request_id)
 {
-    stop_waiting(j, request_id);
+    forget(j, request_id);
 }
 
 void jobs_finish(struct jobs *j, struct job *job)

@@ -98,7 +98,7 @@ struct jobs_options {
     size_t queue_length;
     int timeout_ms;
     void (*on_done)(void *ctx, struct job *job);
-    void (*on_late)(void *ctx, uint64_t request_id);
+    void (*on_late)(void *ctx, uint64_t request_id, const char *origin); /* the job's */
     void *ctx;
 };
 

@@ -3,13 +3,12 @@
 #include "shared/crypto.h"
 #include "shared/json.h"
 #include "shared/mem.h"
+#include "state-manager/core/cursor.h"
 #include "state-manager/core/figures.h"
 #include "state-manager/core/model.h"
 #include "state-manager/core/search.h"
 #include "state-manager/core/tenant.h"
 #include "state-manager/meters.h"
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -110,7 +109,7 @@ static bool list_docs(struct reader *r, struct job *job, enum doc_kind kind, str
 {
     struct listing l = {.left = job->page.limit, .look_rows = job->page.limit, .search = search};
     struct page page = job->page;
-    char cursor[48];
+    char cursor[CURSOR_SIZE];
     if (l.search)
         l.look_rows = LOOK_ROWS_MAX;
     page.limit = l.look_rows + 1;
@@ -121,7 +120,7 @@ static bool list_docs(struct reader *r, struct job *job, enum doc_kind kind, str
     if (!r->store->ops->list(r->store, job->tenant_id, kind, &page, on_row, &l, &job->err))
         return false;
     jw_end(&l.w, ']');
-    snprintf(cursor, sizeof cursor, "%" PRId64 ".%" PRId64, l.rank, l.ord);
+    cursor_write(l.rank, l.ord, cursor);
     jw_key_text(&l.w, "nextCursor", l.more ? cursor : NULL);
     jw_end(&l.w, '}');
     return true;

@@ -76,6 +76,8 @@ bool command_decide(struct batch *b, struct command *c, struct err *err)
 {
     bool ok, keyed = c->idempotency_key.n > 0;
     batch_count_command(b);
+    if (c->channel_id.n && c->element.n > ELEMENT_BYTES_MAX)
+        return err_set(err, ERR_INVALID, "an element of %zu bytes", c->element.n);
     if (!keyed || !answer_again(b, c, &ok, err)) {
         ok = commands[c->type].decide(b, c, err);
         if (ok && keyed)

@@ -20,6 +20,9 @@ enum {
     CHANNEL_ID_MAX = 64, /* phone number id: [A-Za-z0-9_-] */
     WAMID_MAX = 180,     /* bytes; the documented most is 128 */
     TEXT_MAX_CHARS = 4096,
+    /* Of a webhook; a message's document and its event hold what is in it more than once. Far over anything
+     * that Meta documents, and below what a document, an event and their readers can take. */
+    ELEMENT_BYTES_MAX = 512 << 10,
     EVENTS_PER_CALL_MAX = 500,
     IDEMPOTENCY_KEY_MAX = 100
 };

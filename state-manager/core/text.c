@@ -22,9 +22,9 @@ static bool is_half(unsigned unit, unsigned first)
 
 bool text_is_whole(struct view raw)
 {
-    const char *p = raw.p, *end = raw.p + raw.n;
     if (json_type(raw) != JSON_STRING)
         return false;
+    const char *p = raw.p, *end = raw.p + raw.n;
     while ((p = memchr(p, '\\', (size_t)(end - p)))) {
         unsigned unit = unit_at(p, end);
         bool pair = is_half(unit, 0xd800) && is_half(unit_at(p + 6, end), 0xdc00);

@@ -6,6 +6,7 @@
 #include "shared/origin.h"
 #include "state-manager/http/etag.h"
 #include "state-manager/http/handlers.h"
+#include "state-manager/http/path.h"
 #include "state-manager/meters.h"
 #include <stdio.h>
 #include <string.h>
@@ -282,9 +283,9 @@ void api_on_done(void *ctx, struct job *job)
     job_destroy(job);
 }
 
-void api_on_late(void *ctx, uint64_t request_id)
+void api_on_late(void *ctx, uint64_t request_id, const char *origin)
 {
-    send_error(ctx, request_id, "", 503, "TIMEOUT", "the store has not answered in time", NULL, 0);
+    send_error(ctx, request_id, origin, 503, "TIMEOUT", "the store has not answered in time", NULL, 0);
 }
 
 void api_on_gone(void *ctx, uint64_t request_id)
@@ -295,21 +296,6 @@ void api_on_gone(void *ctx, uint64_t request_id)
 
 /* --- the way of a request --------------------------------------------------------------------------------
  */
-
-/* Whether the path has the shape of the pattern; {} takes one segment that is not empty. */
-static bool path_fits(const char *pattern, struct view path, struct view *param)
-{
-    struct view shape = view_of(pattern), want, have;
-    while (view_split(&shape, '/', &want)) {
-        if (!view_split(&path, '/', &have))
-            return false;
-        if (view_is(want, "{}") && have.n)
-            *param = have;
-        else if (!view_eq(want, have))
-            return false;
-    }
-    return !path.p;
-}
 
 /* The route; otherwise NULL, and `allow` lists the methods that the path knows (empty: no such path). */
 static const struct route *find_route(struct call *c, struct buf *allow)

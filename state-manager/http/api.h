@@ -39,7 +39,7 @@ void api_on_request(void *api, const struct request *r);
 void api_on_gone(void *api, uint64_t request_id);
 /* jobs' on_done and on_late; ctx is the api. */
 void api_on_done(void *api, struct job *job);
-void api_on_late(void *api, uint64_t request_id);
+void api_on_late(void *api, uint64_t request_id, const char *origin);
 
 /* --- for the handlers --- */
 

@@ -1,5 +1,6 @@
 /* Conversations, their messages, and the dashboard's figures. */
 #include "shared/mem.h"
+#include "state-manager/core/cursor.h"
 #include "state-manager/core/model.h"
 #include "state-manager/core/search.h"
 #include "state-manager/http/handlers.h"
@@ -15,7 +16,8 @@ static struct job *tenant_job(struct call *c, enum job_type type)
     struct job *job = job_create(type, c->request->id);
     memcpy(job->tenant_id, c->claims.tenant_id, sizeof job->tenant_id);
     memcpy(job->author, c->claims.sub, sizeof job->author);
-    if (view_copy(c->param, job->id, sizeof job->id))
+    if (!c->param.n ||
+        (view_is_name(c->param, sizeof job->id - 1, "_-") && view_copy(c->param, job->id, sizeof job->id)))
         return job;
     job_destroy(job);
     struct err err;
@@ -85,20 +87,6 @@ static bool read_filter(struct call *c, struct job *job, struct err *err)
            err_set(err, ERR_INVALID, "q is over %d characters", SEARCH_CHARS_MAX);
 }
 
-/* "<rank>.<ord>", as given out in nextCursor. */
-static bool read_cursor(const char *text, struct page *page)
-{
-    struct view rest = view_of(text), rank_text;
-    uint64_t rank, ord;
-    if (!view_split(&rest, '.', &rank_text) || !rest.p || !view_u64(rank_text, INT64_MAX, &rank) ||
-        !view_u64(rest, INT64_MAX, &ord))
-        return false;
-    page->has_cursor = true;
-    page->rank = (int64_t)rank;
-    page->ord = (int64_t)ord;
-    return true;
-}
-
 void conversations_list(struct call *c)
 {
     struct job *job = tenant_job(c, JOB_LIST_CONVERSATIONS);
@@ -108,7 +96,7 @@ void conversations_list(struct call *c)
         return;
     bool ok = api_read_limit(c, LIMIT_DEFAULT, LIMIT_MAX, &job->page.limit, &err) &&
               read_filter(c, job, &err) && api_query(c, "cursor", cursor, sizeof cursor, &err);
-    if (ok && *cursor && !read_cursor(cursor, &job->page))
+    if (ok && *cursor && !cursor_read(view_of(cursor), &job->page))
         ok = err_set(&err, ERR_INVALID, "cursor is not one that was given out");
     if (ok) {
         submit_read(c, job);
@@ -134,7 +122,7 @@ void messages_list(struct call *c)
         return;
     bool ok = api_read_limit(c, LIMIT_DEFAULT, LIMIT_MAX, &job->page.limit, &err) &&
               api_query(c, "before", before, sizeof before, &err);
-    if (ok && *before && !read_cursor(before, &job->page)) {
+    if (ok && *before && !cursor_read(view_of(before), &job->page)) {
         job->body = xstrdup(before); /* a message's id; the reader looks it up */
         job->page.parent = view_of(job->body);
     }

@@ -104,9 +104,10 @@ static void on_done(void *ctx, struct job *job)
         loop_stop(loop);
 }
 
-static void on_late(void *ctx, uint64_t request_id)
+static void on_late(void *ctx, uint64_t request_id, const char *origin)
 {
     (void)ctx;
+    (void)origin;
     codes[request_id] = ERR_TIMEOUT;
     if (++done == expected)
         loop_stop(loop);

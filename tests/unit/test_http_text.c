@@ -110,6 +110,22 @@ START_TEST(reply_heads)
 }
 END_TEST
 
+START_TEST(refusals_are_json)
+{
+    struct buf out;
+    buf_init(&out, 1000);
+    http_refusal_body(411, &out);
+    ck_assert_str_eq(
+        out.data,
+        "{\"error\":{\"code\":\"LENGTH_REQUIRED\",\"message\":\"Length Required\",\"details\":{}}}");
+    buf_clear(&out);
+    http_refusal_body(400, &out);
+    ck_assert_str_eq(out.data,
+                     "{\"error\":{\"code\":\"MALFORMED\",\"message\":\"Bad Request\",\"details\":{}}}");
+    buf_free(&out);
+}
+END_TEST
+
 START_TEST(query_parameters)
 {
     static const struct {
@@ -166,6 +182,7 @@ Suite *suite_http_text(void)
     tcase_add_test(tc, lists_are_searched_by_token);
     tcase_add_test(tc, dates_are_imf);
     tcase_add_test(tc, reply_heads);
+    tcase_add_test(tc, refusals_are_json);
     tcase_add_test(tc, query_parameters);
     tcase_add_test(tc, queries_survive_being_put_together_again);
     suite_add_tcase(suite, tc);
