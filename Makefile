@@ -50,6 +50,7 @@ UNIT_SRC   := $(wildcard tests/unit/*.c tests/contract/*.c)
 SHARED_LIB := $(OBJ)/libshared.a
 SM_LIB     := $(OBJ)/libstate-manager.a
 GW_LIB     := $(OBJ)/libportal-gateway.a
+CTL_LIB    := $(OBJ)/libportalctl.a
 BINARIES   := $(BIN)/state-manager $(BIN)/portal-gateway $(BIN)/portalctl
 
 .DEFAULT_GOAL := build
@@ -69,21 +70,27 @@ $(OBJ)/%.o: %.c $(FLAGS_STAMP)
 $(SHARED_LIB): $(call objects,$(SHARED_SRC))
 $(SM_LIB): $(call objects,$(filter-out state-manager/main.c,$(SM_SRC)))
 $(GW_LIB): $(call objects,$(filter-out portal-gateway/main.c,$(GW_SRC)))
+$(CTL_LIB): $(call objects,$(filter-out portalctl/main.c,$(CTL_SRC)))
 $(OBJ)/lib%.a:
 	@rm -f $@
 	$(Q)ar rcs $@ $^
 
 $(BIN)/state-manager: $(OBJ)/state-manager/main.o $(SM_LIB) $(SHARED_LIB)
 $(BIN)/portal-gateway: $(OBJ)/portal-gateway/main.o $(GW_LIB) $(SHARED_LIB)
-$(BIN)/portalctl: $(call objects,$(CTL_SRC)) $(SHARED_LIB)
-$(BIN)/unit-tests: $(call objects,$(UNIT_SRC)) $(SM_LIB) $(GW_LIB) $(SHARED_LIB)
+$(BIN)/portalctl: $(OBJ)/portalctl/main.o $(CTL_LIB) $(SM_LIB) $(SHARED_LIB)
+$(BIN)/unit-tests: $(call objects,$(UNIT_SRC)) $(CTL_LIB) $(SM_LIB) $(GW_LIB) $(SHARED_LIB)
 $(BIN)/unit-tests: EXTRA_LIBS := $(shell pkg-config --libs check 2>/dev/null)
 
 FUZZ_NAMES    := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_BINARIES := $(FUZZ_NAMES:%=$(BIN)/fuzz-%)
 FUZZ_MAIN     := $(if $(filter-out fuzz,$(VARIANT)),$(OBJ)/tests/fuzz/replay.o)
 # A harness knows one service at most: both have tables of the same names.
+FUZZ_LIB_path       := $(SM_LIB)
+FUZZ_LIB_query      := $(SM_LIB)
+FUZZ_LIB_rest       := $(SM_LIB)
 FUZZ_LIB_webhook    := $(SM_LIB)
+FUZZ_LIB_eio_payload := $(GW_LIB)
+FUZZ_LIB_handshake  := $(GW_LIB)
 FUZZ_LIB_sio_packet := $(GW_LIB)
 FUZZ_LIB_sio_session := $(GW_LIB)
 FUZZ_LIB_ws_message := $(GW_LIB)
@@ -101,7 +108,7 @@ $(NODE_MODULES): tests/package-lock.json
 	cd tests && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-# Served to the store contract tests by MongoDB's wire protocol.
+# Speaks MongoDB's wire protocol, for tests of the store and the black box.
 TEST_VENV := build/test-venv/installed
 $(TEST_VENV): tests/requirements.txt
 	python3 -m venv build/test-venv
@@ -116,23 +123,26 @@ export ASAN_OPTIONS ?= detect_leaks=1:exitcode=99:abort_on_error=0
 export UBSAN_OPTIONS ?= print_stacktrace=1:halt_on_error=1:exitcode=99
 STEPS := tests/lib/steps
 
-.PHONY: unit blackbox replay test check san san-% test-needs
+.PHONY: unit blackbox blackbox-mongo replay test check san san-% test-needs
 unit: $(BIN)/unit-tests $(TEST_VENV) ## unit and store contract tests; T=name selects one suite
 	CK_RUN_SUITE="$(T)" $(if $(filter-out release,$(VARIANT)),CK_FORK=no) \
 	    tests/lib/with-mongo tests/lib/unit-counts $(BIN)/unit-tests
 
-blackbox: $(BINARIES) $(NODE_MODULES) ## the real programs with a private broker and the official client; T=name selects
+blackbox: $(BINARIES) $(NODE_MODULES) $(TEST_VENV) ## the real programs with a private broker and the official client; T=name selects
 	BIN_DIR=$(abspath $(BIN)) node tests/lib/run.mjs $(T)
+
+blackbox-mongo: $(BINARIES) $(NODE_MODULES) $(TEST_VENV) ## the same on a MongoDB server (MONGODB_TEST_URL, or one of the run's own)
+	BIN_DIR=$(abspath $(BIN)) STORE=mongo node tests/lib/run.mjs $(T)
 
 replay: $(FUZZ_BINARIES) ## every file of the fuzz corpus once
 	tests/fuzz/replay $(BIN)
 
 # Installed first: what pkg-config says is read when make starts.
 test: test-needs ## everything but lint and sanitizers; installs what it needs
-	@$(STEPS) unit blackbox replay
+	@$(STEPS) unit blackbox blackbox-mongo replay
 
 check: test-needs ## what CI runs: lint, test, and unit + black box + replay under ASan and UBSan
-	@$(STEPS) lint unit blackbox replay san-unit san-blackbox san-replay
+	@$(STEPS) lint unit blackbox blackbox-mongo replay san-unit san-blackbox san-replay
 
 san: test-needs ## unit, black box and corpus replay under ASan and UBSan
 	@$(STEPS) san-unit san-blackbox san-replay

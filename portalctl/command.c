@@ -28,6 +28,18 @@ int next_option(int argc, char **argv, const struct option *options)
     return option;
 }
 
+int next_option_or_file(int argc, char **argv, const struct option *options, const char **file)
+{
+    int option = getopt_long(argc, argv, "", options, NULL);
+    if (option != -1 || optind == argc)
+        return option;
+    *file = argv[optind];
+    if (optind + 1 == argc)
+        return -1;
+    usage_error(argv[0], "one file at a time, not '%s' too", argv[optind + 1]);
+    return '?';
+}
+
 bool option_number(const char *command, const char *option, int64_t min, int64_t max, int64_t *out)
 {
     uint64_t number;

@@ -12,7 +12,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+enum {
+    EXIT_FINE = 0,
+    EXIT_FAILED = 1,
+    EXIT_USAGE = 2,
+    EXIT_GONE = 3 /* what was asked for is no longer there */
+};
 
 struct command {
     const char *name, *summary;
@@ -21,7 +26,8 @@ struct command {
     int (*run)(const struct settings *settings, int argc, char **argv);
 };
 
-extern const struct command cmd_token, cmd_publish, cmd_tail, cmd_load;
+extern const struct command cmd_token, cmd_publish, cmd_tail, cmd_replay, cmd_stats, cmd_load, cmd_backup,
+    cmd_restore;
 
 /* --- for the commands --- */
 
@@ -30,6 +36,8 @@ int usage_error(const char *command, const char *format, ...) PRINTF_LIKE(2, 3);
 /* The next option as getopt_long() gives it, -1 at the end. '?': said on stderr already, also for arguments
  * that belong to no option. */
 int next_option(int argc, char **argv, const struct option *options);
+/* The same for a command that takes a file: the one argument that belongs to no option ("-" is one). */
+int next_option_or_file(int argc, char **argv, const struct option *options, const char **file);
 /* A number of an option; false: said on stderr. */
 bool option_number(const char *command, const char *option, int64_t min, int64_t max, int64_t *out) MUSTCHECK;
 

@@ -9,6 +9,7 @@
 struct settings {
     char *jwt_secret, *jwt_issuer, *jwt_audience;
     char *amqp_url, *events_exchange;
+    char *store_url;
     char *state_manager_url;
     char *webhook_app_secret;
 };

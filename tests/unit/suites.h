@@ -7,6 +7,7 @@
 
 #define SUITES(X)   \
     X(backoff)      \
+    X(backup)       \
     X(base)         \
     X(calls)        \
     X(commands)     \
@@ -14,6 +15,7 @@
     X(config)       \
     X(crypto)       \
     X(delivery)     \
+    X(eio_payload)  \
     X(figures)      \
     X(figures_week) \
     X(foresight)    \
@@ -25,8 +27,13 @@
     X(loop)         \
     X(metrics)      \
     X(outbox)       \
+    X(poll)         \
+    X(rest)         \
+    X(restore)      \
     X(room)         \
+    X(search)       \
     X(server)       \
+    X(server_head)  \
     X(server_ws)    \
     X(session)      \
     X(sio_packet)   \
@@ -36,6 +43,7 @@
     X(token)        \
     X(token_keys)   \
     X(worker)       \
+    X(writers)      \
     X(ws_message)   \
     X(zone)
 
