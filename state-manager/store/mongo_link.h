@@ -7,12 +7,15 @@
 #ifndef STATE_MANAGER_STORE_MONGO_LINK_H
 #define STATE_MANAGER_STORE_MONGO_LINK_H
 
+#include "shared/map.h"
 #include "state-manager/core/store.h"
 #include <mongoc/mongoc.h>
 
-/* The collections besides those of the documents, which come first, in the order of enum doc_kind. */
+/* The collections; documents of all kinds share one (mongo_docs.h), so that a commit writes them in one round
+ * trip. */
 enum mongo_place {
-    PLACE_TENANTS = DOC_KIND_COUNT,
+    PLACE_DOCUMENTS,
+    PLACE_TENANTS,
     PLACE_LOG,
     PLACE_CHANNELS,
     PLACE_QUARANTINE,
@@ -32,6 +35,33 @@ struct mongo_link {
     bool replicated; /* reads can be lost by an election unless they ask for majority */
 };
 
+/* Entries of a tenant, from first to last. */
+struct mongo_span {
+    char tenant_id[TENANT_ID_MAX + 1];
+    uint64_t first, last;
+};
+
+enum { MONGO_SPANS_MAX = 64 };
+
+/* What every handle of this store begins with. */
+struct mongo_store {
+    struct store base;
+    struct mongo_link link;
+    struct map heads; /* tenant id -> struct head, as this writer last read or wrote it */
+    struct mongo_span settled[MONGO_SPANS_MAX]; /* that the log still calls fresh */
+    size_t settled_spans, settled_entries;
+};
+
+static inline struct mongo_store *mongo_store_of(struct store *s)
+{
+    return container_of(s, struct mongo_store, base);
+}
+
+static inline struct mongo_link *mongo_link_of(struct store *s)
+{
+    return &mongo_store_of(s)->link;
+}
+
 bool mongo_link_open(struct mongo_link *l, const char *url, bool writer, struct err *err) MUSTCHECK;
 void mongo_link_close(struct mongo_link *l);
 
@@ -44,9 +74,12 @@ bool mongo_link_probe(struct mongo_link *l, struct err *err) MUSTCHECK;
 /* Sets err by what the driver said; returns false. */
 bool mongo_fail(struct mongo_link *l, const char *doing, const bson_error_t *error, struct err *err);
 
+/* --- writing: mongo_write.c ----------------------------------------------------------------------------- */
+
 /* What became of a write of several documents. */
 struct mongo_outcome {
     size_t taken;         /* documents that were written */
+    size_t made;          /* of these, by an upsert that found none */
     size_t duplicates;    /* refused by a unique index */
     bool others;          /* refused or not confirmed for another reason */
     unsigned char *twins; /* in: NULL or one per document; out: 1 = a duplicate */
@@ -57,33 +90,55 @@ bool mongo_insert(struct mongo_link *l, enum mongo_place place, bson_t *const *d
                   const char *doing, struct mongo_outcome *out, struct err *err) MUSTCHECK;
 
 /* A bulk of updates, unordered; options as in `l`. */
-mongoc_bulk_operation_t *mongo_bulk(struct mongo_link *l, int place, const bson_t *options);
+mongoc_bulk_operation_t *mongo_bulk(struct mongo_link *l, enum mongo_place place, const bson_t *options);
 void mongo_bulk_add(mongoc_bulk_operation_t *bulk, const bson_t *selector, const bson_t *update, bool upsert);
-/* Executes (nothing, when count is 0) and destroys. *duplicates, when given: upserts that met a unique index;
- * otherwise those are errors. */
+/* For all documents that match. */
+void mongo_bulk_add_many(mongoc_bulk_operation_t *bulk, const bson_t *selector, const bson_t *update);
+/* Executes (nothing, when count is 0) and destroys. With `out`, each update must have met a document, made
+ * one or been refused as a duplicate; without, whatever the server did is fine unless it calls it an error.
+ */
 bool mongo_bulk_end(struct mongo_link *l, mongoc_bulk_operation_t *bulk, size_t count, const char *doing,
-                    size_t *duplicates, struct err *err) MUSTCHECK;
-/* One update as a bulk; a duplicate is tried once more: then the document is there. */
-bool mongo_update(struct mongo_link *l, enum mongo_place place, const bson_t *selector, const bson_t *update,
-                  bool upsert, const char *doing, struct err *err) MUSTCHECK;
+                    struct mongo_outcome *out, struct err *err) MUSTCHECK;
+/* One upsert; a duplicate is tried once more: then the document is there. *made, when given: it was not. */
+bool mongo_upsert(struct mongo_link *l, enum mongo_place place, const bson_t *selector, const bson_t *update,
+                  const char *doing, bool *made, struct err *err) MUSTCHECK;
+/* Deletes all that match; *removed, when given: how many. */
+bool mongo_delete(struct mongo_link *l, enum mongo_place place, const bson_t *selector, bool durable,
+                  const char *doing, size_t *removed, struct err *err) MUSTCHECK;
+
+/* --- reading: mongo_rows.c ------------------------------------------------------------------------------ */
 
 /* A find; sort and fields are JSON texts of ours or NULL, limit 0: none. Destroy the cursor with
  * mongo_rows_end(). `majority`: only what no election can take back. */
 struct mongo_query {
     const char *sort, *fields;
-    int64_t limit;
+    size_t limit;
     bool majority;
 };
-mongoc_cursor_t *mongo_find(struct mongo_link *l, int place, const bson_t *filter,
+mongoc_cursor_t *mongo_find(struct mongo_link *l, enum mongo_place place, const bson_t *filter,
                             const struct mongo_query *query);
 bool mongo_rows_end(struct mongo_link *l, mongoc_cursor_t *cursor, const char *doing,
                     struct err *err) MUSTCHECK;
 
 /* Fields: absent or of another type gives 0 or an empty view, valid as long as the document. */
 int64_t mongo_number(const bson_t *doc, const char *field);
+uint64_t mongo_count(const bson_t *doc, const char *field); /* of what is never below 0 */
 struct view mongo_text(const bson_t *doc, const char *field);
+struct view mongo_bytes(const bson_t *doc, const char *field);
 void mongo_copy(const bson_t *doc, const char *field, char *out, size_t size);
 void mongo_put_view(bson_t *doc, const char *field, struct view text);
 void mongo_put_number(bson_t *doc, const char *field, uint64_t number);
+
+/* Filters. */
+bson_t *mongo_by_id(struct view id);
+bson_t *mongo_behind_id(struct view id); /* ids after this one */
+/* {"_id": {"$in": [...]}}: begin, add count ids, end. */
+struct mongo_ids {
+    bson_t filter, in, list;
+    uint32_t count;
+};
+void mongo_ids_begin(struct mongo_ids *ids);
+void mongo_ids_add(struct mongo_ids *ids, struct view id);
+bson_t *mongo_ids_end(struct mongo_ids *ids); /* borrowed; bson_destroy() it when done */
 
 #endif

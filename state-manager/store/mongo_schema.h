@@ -8,7 +8,8 @@
 
 struct mongo_link;
 
-/* Makes what is missing; doing it again changes nothing. INTERNAL: the database is of a newer schema. */
+/* Makes what is missing (a reader only looks); doing it again changes nothing. INTERNAL: the database is of a
+ * schema that this program does not know. */
 bool mongo_schema_make(struct mongo_link *l, struct err *err) MUSTCHECK;
 
 #endif

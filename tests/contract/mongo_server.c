@@ -18,7 +18,7 @@ static struct sockaddr_in address_of(int port)
         .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 }
 
-static int free_port(void)
+int mongo_free_port(void)
 {
     struct sockaddr_in address = address_of(0);
     socklen_t size = sizeof address;
@@ -40,7 +40,7 @@ static int answers(int port)
 
 void mongo_server_init(struct mongo_server *s)
 {
-    *s = (struct mongo_server){.port = free_port()};
+    *s = (struct mongo_server){.port = mongo_free_port()};
     snprintf(s->directory, sizeof s->directory, "/tmp/portalcast-mongo-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(s->directory));
     snprintf(s->url, sizeof s->url, "mongodb://127.0.0.1:%d/portalcast", s->port);

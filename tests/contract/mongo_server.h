@@ -10,6 +10,8 @@ struct mongo_server {
     pid_t pid; /* 0: not running */
 };
 
+int mongo_free_port(void); /* nobody listens on it */
+
 void mongo_server_init(struct mongo_server *s);  /* a port and a directory; not started */
 void mongo_server_start(struct mongo_server *s); /* returns when it accepts connections */
 void mongo_server_kill(struct mongo_server *s);

@@ -1,10 +1,13 @@
 #include "tests/contract/store_fixture.h"
 #include "state-manager/store/open.h"
 #include "tests/contract/mongo_raw.h"
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+struct store_fixture stores;
 
 static void open_handles(struct store_fixture *f)
 {
@@ -74,4 +77,44 @@ struct entry store_entry(const char *tenant_id, uint64_t n, const char *events, 
                           .last_seq = last,
                           .at_wall_ms = 1789200000000,
                           .events = view_of(events)};
+}
+
+bool store_commit(struct entry *e)
+{
+    CK_STORE(stores.writer, commit, &e, 1);
+    return e->result == COMMIT_DONE;
+}
+
+void store_put(const char *tenant_id, const struct change *changes, size_t count)
+{
+    struct head head;
+    CK_STORE(stores.writer, head, tenant_id, &head);
+    struct entry e = store_entry(tenant_id, head.n + 1, "[]", head.seq + 1, head.seq);
+    if (*head.epoch)
+        e.epoch = head.epoch;
+    e.changes = changes;
+    e.change_count = count;
+    ck_assert(store_commit(&e));
+}
+
+const char *store_doc(struct store *s, const char *tenant_id, enum doc_kind kind, const char *key)
+{
+    static char text[512];
+    struct buf doc;
+    bool found;
+    buf_init(&doc, DOC_MAX);
+    CK_STORE(s, get, tenant_id, kind, view_of(key), &doc, &found);
+    snprintf(text, sizeof text, "%s", !found ? "-" : doc.data ? doc.data : "");
+    buf_free(&doc);
+    return text;
+}
+
+bool seen_add(struct seen *seen, const char *format, ...)
+{
+    va_list args;
+    size_t at = strlen(seen->text);
+    va_start(args, format);
+    vsnprintf(seen->text + at, sizeof seen->text - at, format, args);
+    va_end(args);
+    return ++seen->count != seen->stop_after;
 }
