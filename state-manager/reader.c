@@ -18,7 +18,7 @@ enum {
     CATCH_UP_BYTES = 4 << 20,
     /* What one call may look through for a search, which the store has no order for; others wait behind it.
      */
-    LOOK_ROWS_MAX = 999, /* and one more: a store lists 1000 at once */
+    LOOK_ROWS_MAX = PAGE_ROWS_MAX - 1, /* and one more, to know whether there is more */
     LOOK_BYTES_MAX = 2 << 20
 };
 

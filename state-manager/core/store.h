@@ -54,7 +54,8 @@ enum {
     DOC_KEY_MAX = 256,  /* bytes */
     DOC_STATE_MAX = 16, /* bytes */
     PAGE_STATES_MAX = 2,
-    DOC_MAX = 4 << 20, /* bytes of one document */
+    PAGE_ROWS_MAX = 1000, /* of one call, whatever its limit */
+    DOC_MAX = 4 << 20,    /* bytes of one document */
     CHANNEL_ID_SIZE = 64 + 1,
     ENTRY_BYTES_MAX = 8 << 20, /* changes and events of one entry together */
     ENTRY_COMMANDS_MAX = 1000

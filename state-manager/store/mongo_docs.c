@@ -5,7 +5,6 @@
 #include <string.h>
 
 enum {
-    LIST_MAX = 1000,
     GET_MAX = 1000, /* of one round trip */
     PUT_MAX = 500   /* the same; a slow server has to answer in time */
 };
@@ -91,7 +90,7 @@ bool mongo_expire(struct store *s, enum doc_kind kind, int64_t before_wall_ms, s
     struct mongo_link *l = mongo_link_of(s);
     struct mongo_query query = {.sort = "{\"rank\":1,\"ord\":1}",
                                 .fields = "{\"_id\":1}",
-                                .limit = limit < LIST_MAX ? limit : LIST_MAX};
+                                .limit = limit < PAGE_ROWS_MAX ? limit : PAGE_ROWS_MAX};
     struct mongo_ids ids;
     struct buf name;
     const bson_t *row;
@@ -220,7 +219,7 @@ static void side_begin(struct mongo_link *l, struct side *side, struct view list
 {
     struct mongo_query query = {.sort = "{\"rank\":-1,\"ord\":-1}",
                                 .fields = "{\"rank\":1,\"ord\":1,\"doc\":1}",
-                                .limit = page->limit < LIST_MAX ? page->limit : LIST_MAX};
+                                .limit = page->limit < PAGE_ROWS_MAX ? page->limit : PAGE_ROWS_MAX};
     bson_t filter = BSON_INITIALIZER;
     mongo_put_view(&filter, "lists", list);
     if (page->has_cursor)

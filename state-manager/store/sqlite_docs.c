@@ -1,7 +1,5 @@
 #include "state-manager/store/sqlite_docs.h"
 
-enum { LIST_MAX = 1000 };
-
 /* The lists of one kind: of all, of a state, of two states (two indexes merged), of an owner, of an owner in
  * one of two states. Empty parameters that a text does not have are bound all the same. */
 enum list { LIST_ALL, LIST_STATE, LIST_STATES, LIST_OWNER, LIST_OWNER_STATES, LIST_COUNT };
@@ -83,7 +81,7 @@ static void bind_page(sqlite3_stmt *st, const char *tenant_id, const struct page
     sqlite_bind_view(st, 2, page->parent);
     sqlite3_bind_int64(st, 3, page->has_cursor ? page->rank : INT64_MAX);
     sqlite3_bind_int64(st, 4, page->has_cursor ? page->ord : INT64_MAX);
-    sqlite_bind_u64(st, 5, page->limit < LIST_MAX ? page->limit : LIST_MAX);
+    sqlite_bind_u64(st, 5, page->limit < PAGE_ROWS_MAX ? page->limit : PAGE_ROWS_MAX);
     if (list == LIST_ALL)
         return;
     sqlite_bind_view(st, 6, page->states[0]);
