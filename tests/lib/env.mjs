@@ -8,8 +8,9 @@ import { fileURLToPath } from 'node:url';
 export const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 export const BIN_DIR = path.resolve(process.env.BIN_DIR ?? path.join(ROOT, 'build/bin'));
 export const GOLDEN = path.join(ROOT, 'tests/golden');
-// Everything runs slower under sanitizers; deadlines are stretched by this.
-export const PATIENCE = Number(process.env.PATIENCE ?? (BIN_DIR.includes('/san/') ? 4 : 1));
+// Everything runs slower under sanitizers, and on the MongoDB server of the tests; deadlines are stretched by this.
+const SLOWER = (BIN_DIR.includes('/san/') ? 4 : 1) * (process.env.STORE === 'mongo' ? 2 : 1);
+export const PATIENCE = Number(process.env.PATIENCE ?? SLOWER);
 
 // One folder holds all that a run leaves; tests/lib/run.mjs makes it and removes it when all went well.
 export const RUN_DIR = process.env.RUN_DIR ?? fs.mkdtempSync(path.join(os.tmpdir(), 'portalcast-'));

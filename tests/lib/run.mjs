@@ -1,5 +1,6 @@
 // Runs the black-box tests: node tests/lib/run.mjs [name...]. One private broker for all; two files at a time; each file
-// is a process group of its own that is ended whatever happens. Closes with `blackbox: N passed, N failed`.
+// is a process group of its own that is ended whatever happens. With STORE=mongo, those that say something of the store's
+// contract, on one MongoDB server for all. Closes with `blackbox: N passed, N failed`.
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
@@ -9,17 +10,21 @@ const RUN_DIR = fs.mkdtempSync(path.join(os.tmpdir(), 'portalcast-run-'));
 process.env.RUN_DIR = RUN_DIR;
 const { BIN_DIR, PATIENCE, ROOT } = await import('./env.mjs');
 const { Broker } = await import('./broker.mjs');
+const { Mongo } = await import('./mongo.mjs');
 
 const FOLDER = path.join(ROOT, 'tests/blackbox');
 const FILE_SECONDS = 240;
 const CONCURRENCY = Number(process.env.CONCURRENCY ?? 2);
 // The long ones first, so that the end is not waiting for one of them.
-const FIRST = ['durability', 'lifecycle', 'webhook'];
+const FIRST = ['writers', 'durability', 'rest', 'lifecycle', 'webhook'];
+const STORE = process.env.STORE || 'sqlite';
+// What does not depend on the kind of store is not run for each.
+const FILES_OF = { sqlite: /./, mongo: /^(api|desk|webhook|intake|enriched|tenants|keeping|durability|writers|rest|rest-openapi)$/ };
 
 const rank = (name) => (FIRST.indexOf(name) + FIRST.length + 1) % (FIRST.length + 1);
 const wanted = process.argv.slice(2);
 const names = fs.readdirSync(FOLDER).filter((f) => f.endsWith('.test.mjs')).map((f) => f.replace('.test.mjs', ''))
-  .filter((name) => !wanted.length || wanted.includes(name)).sort((a, b) => rank(a) - rank(b) || a.localeCompare(b));
+  .filter((name) => (wanted.length ? wanted.includes(name) : FILES_OF[STORE]?.test(name))).sort((a, b) => rank(a) - rank(b) || a.localeCompare(b));
 
 const groups = new Set();
 const endGroup = (pid) => {
@@ -70,7 +75,7 @@ function explain({ name, tap }) {
     if (!block.some((l) => /\d+ subtests? failed/.test(l))) console.log(block.slice(0, 60).join('\n'));
   });
   if (!/^not ok /m.test(tap)) console.log(lines.slice(-40).join('\n'));
-  for (const dir of fs.readdirSync(RUN_DIR).filter((d) => d.startsWith(`${name}-`)))
+  for (const dir of fs.readdirSync(RUN_DIR).filter((d) => d.startsWith(`${name}-`) && fs.statSync(path.join(RUN_DIR, d)).isDirectory()))
     for (const file of fs.readdirSync(path.join(RUN_DIR, dir)).filter((f) => f.endsWith('.log'))) {
       const text = fs.readFileSync(path.join(RUN_DIR, dir, file), 'utf8').trimEnd().split('\n');
       console.log(`--- ${dir}/${file}, last of ${text.length} lines\n${text.slice(-25).join('\n')}`);
@@ -78,9 +83,10 @@ function explain({ name, tap }) {
 }
 
 let broker;
+let mongo;
 async function finish(code) {
   for (const pid of groups) endGroup(pid);
-  await broker?.stop();
+  await Promise.allSettled([broker?.stop(), mongo?.stop()]);
   if (code === 0) fs.rmSync(RUN_DIR, { recursive: true, force: true });
   else console.log(`logs are kept in ${RUN_DIR}`);
   process.exit(code);
@@ -95,7 +101,8 @@ async function main() {
     return finish(1);
   }
   broker = await Broker.start();
-  const environment = { BROKER_PORT: String(broker.port), BROKER_DIR: broker.dir };
+  if (STORE === 'mongo') mongo = await Mongo.start();
+  const environment = { BROKER_PORT: String(broker.port), BROKER_DIR: broker.dir, ...(mongo && { MONGODB_TEST_URL: mongo.server }) };
   const queue = [...names];
   const results = [];
   const lane = async () => {
@@ -114,4 +121,7 @@ async function main() {
   await finish(sum('failed') ? 1 : 0);
 }
 
-await main();
+await main().catch((error) => {
+  console.log(`${error.message}\nblackbox: 0 passed, 1 failed`);
+  return finish(1);
+});

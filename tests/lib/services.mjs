@@ -3,6 +3,7 @@ import { execFile, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { BIN_DIR, PATIENCE, RUN_DIR, claimPorts, sleep, within } from './env.mjs';
+import { storeUrl } from './mongo.mjs';
 
 export const SECRETS = {
   jwt: 'test-jwt-secret-7f1c0a5e9b2d4c68a3e1',
@@ -127,7 +128,7 @@ export async function stateManager(dir, amqpUrl, env = {}) {
   return new Service('state-manager', port, {
     ...common(amqpUrl),
     STATE_MANAGER_PORT: String(port),
-    STORE_URL: `sqlite:${path.join(dir, 'store.db')}`,
+    STORE_URL: storeUrl(dir),
     WEBHOOK_APP_SECRET: SECRETS.webhook,
     WEBHOOK_APP_SECRET_PREVIOUS: SECRETS.webhookPrevious,
     WEBHOOK_VERIFY_TOKEN: SECRETS.verify,
