@@ -129,6 +129,11 @@ static bool wait_room(struct broker *b, int timeout_ms)
     return poll(&fd, 1, timeout_ms) > 0;
 }
 
+bool broker_has_room(struct broker *b)
+{
+    return b->conn && wait_room(b, 0);
+}
+
 void broker_cork(struct broker *b, bool on)
 {
     int value = on;

@@ -54,6 +54,8 @@ struct broker_message {
     bool redelivered;
 };
 
+/* Whether a small message can be sent without waiting for the broker to read. */
+bool broker_has_room(struct broker *b);
 /* Sends; with confirms *tag is the number that broker_next() will report (tag may be NULL). The views are
  * borrowed. Small messages gather and leave when broker_next() is about to wait, at the latest after 200 ms.
  * TIMEOUT: the broker has read nothing for 5 s (an alarm of which BROKER_BLOCKED was not heeded, or it

@@ -32,7 +32,8 @@
     X(INTAKE_OWN, "portalcast_intake_total{result=\"own\"}", "counter", "")                                  \
     X(INTAKE_POISON, "portalcast_intake_total{result=\"poison\"}", "counter", "")                            \
     X(INTAKE_RETRIED, "portalcast_intake_total{result=\"retried\"}", "counter", "")                          \
-    X(BROKER_UP, "portalcast_broker_connected{part=\"relay\"}", "gauge", "1 while connected")                \
+    X(BROKER_UP, "portalcast_broker_connected{part=\"relay\"}", "gauge",                                     \
+      "1 while connected and not blocked by an alarm")                                                       \
     X(RPC_UP, "portalcast_broker_connected{part=\"rpc\"}", "gauge", "")                                      \
     X(INTAKE_UP, "portalcast_broker_connected{part=\"intake\"}", "gauge", "")                                \
     X(RPC_CALLS, "portalcast_rpc_requests_total", "counter", "requests of gateways that were answered")

@@ -8,6 +8,7 @@
 #include "state-manager/intake/foreign.h"
 #include "state-manager/meters.h"
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 enum {
@@ -30,6 +31,7 @@ struct intake {
     struct backoff backoff;
     int connection; /* counts them: tags of an older one mean nothing */
     bool failed;
+    struct err said; /* why the last try to connect failed */
     struct burial burials[PREFETCH];
     size_t burial_count;
     struct buf letter;
@@ -211,10 +213,13 @@ static void reconnect(struct intake *in, struct worker *worker)
         return;
     bool up = connect_broker(in, &err);
     metric_set(&meters[METER_INTAKE_UP], up);
-    if (up)
+    if (up) {
+        in->said = (struct err){0};
         return;
-    if (!in->failed)
+    }
+    if (strcmp(err.text, in->said.text) != 0)
         log_warn("intake_connect", "code=%s text=\"%s\"", err_code_name(err.code), err.text);
+    in->said = err;
     broker_close(in->broker);
     in->failed = true;
 }

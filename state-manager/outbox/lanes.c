@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { MARK_EVERY_MS = 200, LOOK_EVERY_MS = 50, IDLE_MS = 60000 };
+enum { MARK_EVERY_MS = 200, LOOK_EVERY_MS = 50, IDLE_MS = 60000, RETRY_FIRST_MS = 200, RETRY_MOST_MS = 5000 };
 
 void lanes_init(struct lanes *l)
 {
@@ -35,27 +35,46 @@ struct lane *lanes_get(struct lanes *l, struct store *store, const char *tenant_
     lane->sent = lane->confirmed = lane->marked = head.published;
     lane->figures_sent = lane->figures_confirmed = lane->figures_marked = head.figures_published;
     lane->used_at_ms = clock_mono_ms();
+    backoff_init(&lane->backoff, RETRY_FIRST_MS, RETRY_MOST_MS);
     map_put(&l->by_tenant, view_of(tenant_id), lane);
     return lane;
 }
 
 void lanes_make_due(struct lanes *l, struct lane *lane)
 {
+    lane->more = true;
     if (list_empty(&lane->node))
         list_append(&l->due, &lane->node);
 }
 
+static void start_over(struct lanes *l, struct lane *lane)
+{
+    lane->sent = lane->confirmed;
+    lane->figures_sent = lane->figures_confirmed;
+    lane->figures_dirty = true;
+    lane->figures_at_ms = 0;
+    lanes_make_due(l, lane);
+}
+
+void lanes_confirm(struct lane *lane, uint64_t entry)
+{
+    lane->confirmed = entry;
+    lane->refused = false;
+    backoff_reset(&lane->backoff);
+}
+
+void lanes_refuse(struct lanes *l, struct lane *lane, int64_t now_ms)
+{
+    start_over(l, lane);
+    lane->refused = true;
+    lane->retry_at_ms = now_ms + backoff_next_ms(&lane->backoff);
+}
+
 void lanes_start_over(struct lanes *l)
 {
-    void *value;
-    for (size_t at = 0; map_next(&l->by_tenant, &at, NULL, &value);) {
-        struct lane *lane = value;
-        lane->sent = lane->confirmed;
-        lane->figures_sent = lane->figures_confirmed;
-        lane->figures_dirty = true;
-        lane->figures_at_ms = 0;
-        lanes_make_due(l, lane);
-    }
+    void *lane;
+    for (size_t at = 0; map_next(&l->by_tenant, &at, NULL, &lane);)
+        start_over(l, lane);
 }
 
 static bool is_marked(const struct lane *lane)

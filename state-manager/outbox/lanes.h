@@ -6,6 +6,7 @@
 #ifndef STATE_MANAGER_OUTBOX_LANES_H
 #define STATE_MANAGER_OUTBOX_LANES_H
 
+#include "shared/backoff.h"
 #include "shared/list.h"
 #include "shared/map.h"
 #include "state-manager/core/store.h"
@@ -21,7 +22,11 @@ struct lane {
     uint64_t marked;    /* and the store knows */
     uint64_t figures_confirmed, figures_marked, figures_sent;
     bool figures_dirty;
-    int64_t figures_at_ms; /* when they were last announced; monotonic, as all here */
+    bool more;              /* entries behind `sent` may wait */
+    bool refused;           /* the broker has said no since the last confirm */
+    int64_t retry_at_ms;    /* after a refusal: nothing is published before */
+    struct backoff backoff; /* between refusals */
+    int64_t figures_at_ms;  /* when they were last announced; monotonic, as all here */
     int64_t marked_at_ms, used_at_ms;
 };
 
@@ -36,6 +41,10 @@ void lanes_finish(struct lanes *l);
 /* The lane of a tenant; a new one starts where the store says. NULL and err: the store did not answer. */
 struct lane *lanes_get(struct lanes *l, struct store *store, const char *tenant_id, struct err *err);
 void lanes_make_due(struct lanes *l, struct lane *lane);
+/* The broker has an entry, or has refused one: then the lane goes on from what is confirmed, after a pause.
+ */
+void lanes_confirm(struct lane *lane, uint64_t entry);
+void lanes_refuse(struct lanes *l, struct lane *lane, int64_t now_ms);
 /* After a lost connection: all goes on from what is confirmed. */
 void lanes_start_over(struct lanes *l);
 /* Tells the store how far they got, through the committer; a mark that finds its queue full comes again. */

@@ -21,7 +21,8 @@ enum {
     NEWS_MAX = 8192,
     SWEEP_MS = 2000,
     POLL_MS = 500, /* heartbeats want to be served */
-    READ_AHEAD_BYTES = 1 << 20,
+    ROOM_MS = 10,  /* how soon to look again whether the socket has room */
+    READ_AHEAD_BYTES = 256 << 10,
     EVENTS_PER_TURN = 256, /* of one tenant, before the next one's turn */
     FIGURES_EVERY_MS = 1000
 };
@@ -38,9 +39,11 @@ struct relay {
     struct broker *broker;
     struct mailbox *news;
     atomic_bool connected;
-    bool blocked;
-    bool enriches; /* the queue for inbound messages is ours to fill */
-    bool failed;   /* since the last confirm: wait before the next try */
+    bool blocked;    /* the broker's alarm: nothing is sent */
+    bool stuffed;    /* nor while the socket is full */
+    bool enriches;   /* the queue for inbound messages is ours to fill */
+    bool failed;     /* since the last confirm: wait before the next try */
+    struct err said; /* why the last try to connect failed */
     struct backoff backoff;
     struct lanes lanes;
     struct window window;
@@ -244,13 +247,20 @@ static bool publish_entry(struct relay *r, struct lane *lane, uint64_t n, struct
     if (r->enriches && !enrich_entry(lane->tenant_id, events, changes, publish_enriched, &enriching))
         return false;
     if (!window_follow(&r->window, lane, n))
-        lane->confirmed = n;
+        lanes_confirm(lane, n);
     lane->sent = n;
     return true;
 }
 
-/* Publishes the lane's next entries. True: more may be left. */
-static bool publish_lane(struct relay *r, struct lane *lane, bool *more, struct err *err)
+/* Who waited for room in the socket would not hear why there is none. */
+static bool has_room(struct relay *r)
+{
+    r->stuffed = !broker_has_room(r->broker);
+    return !r->stuffed;
+}
+
+/* Publishes the lane's next entries, as many as there is room for. */
+static bool publish_lane(struct relay *r, struct lane *lane, struct err *err)
 {
     struct reading reading = {.batch = &r->batch};
     buf_clear(&r->batch);
@@ -259,6 +269,8 @@ static bool publish_lane(struct relay *r, struct lane *lane, bool *more, struct 
         return false;
     size_t start = 0;
     for (size_t i = 0; i < reading.entries; i++) {
+        if (!has_room(r))
+            break;
         size_t events_end = reading.entry[i].events_end, end = reading.entry[i].end;
         struct view events = {r->batch.data + start, events_end - start};
         struct view changes = {r->batch.data + events_end, end - events_end};
@@ -267,8 +279,8 @@ static bool publish_lane(struct relay *r, struct lane *lane, bool *more, struct 
         start = reading.entry[i].end;
     }
     lane->used_at_ms = clock_mono_ms();
-    *more = reading.entries == EVENTS_PER_TURN || reading.events >= EVENTS_PER_TURN ||
-            r->batch.len >= READ_AHEAD_BYTES;
+    lane->more = r->stuffed || reading.entries == EVENTS_PER_TURN || reading.events >= EVENTS_PER_TURN ||
+                 r->batch.len >= READ_AHEAD_BYTES;
     return true;
 }
 
@@ -293,7 +305,7 @@ static bool read_figures(struct relay *r, struct lane *lane, uint64_t *rev, stru
 /* The newest figures, if they have changed and the last announcement is a second old. */
 static bool publish_figures(struct relay *r, struct lane *lane, int64_t now, struct err *err)
 {
-    if (!lane->figures_dirty || now - lane->figures_at_ms < FIGURES_EVERY_MS)
+    if (!lane->figures_dirty || now - lane->figures_at_ms < FIGURES_EVERY_MS || !has_room(r))
         return true;
     uint64_t rev = 0, tag = 0;
     char id[24];
@@ -322,6 +334,11 @@ static bool publish_figures(struct relay *r, struct lane *lane, int64_t now, str
     return ok;
 }
 
+static bool can_publish(struct relay *r)
+{
+    return !r->blocked && !window_full(&r->window) && has_room(r);
+}
+
 /* One turn over the lanes that are due. False: broker or store failed. */
 static bool publish_due(struct relay *r, struct err *err)
 {
@@ -329,12 +346,13 @@ static bool publish_due(struct relay *r, struct err *err)
     list_foreach(node, &r->lanes.due)
     {
         struct lane *lane = container_of(node, struct lane, node);
-        bool more = false;
-        if (r->blocked || window_full(&r->window))
+        if (!can_publish(r))
             return true;
-        if (!publish_lane(r, lane, &more, err) || !publish_figures(r, lane, now, err))
+        if (now < lane->retry_at_ms)
+            continue;
+        if (!publish_lane(r, lane, err) || !publish_figures(r, lane, now, err))
             return false;
-        if (!more && !lane->figures_dirty)
+        if (!lane->more && !lane->figures_dirty)
             list_unlink(&lane->node);
     }
     return true;
@@ -348,20 +366,42 @@ static void on_confirmed(void *ctx, void *owner, uint64_t entry, uint64_t figure
     (void)ctx;
     struct lane *lane = owner;
     if (entry)
-        lane->confirmed = entry;
+        lanes_confirm(lane, entry);
     else if (figures_rev)
         lane->figures_confirmed = figures_rev;
     else
         count(METER_EVENTS_PUBLISHED, 1);
 }
 
+static void on_refused(void *ctx, void *owner, size_t messages)
+{
+    struct relay *r = ctx;
+    struct lane *lane = owner;
+    count(METER_EVENTS_REPUBLISHED, (int64_t)messages);
+    if (!lane->refused)
+        log_warn("relay_refused", "tenant=%s messages=%zu", lane->tenant_id, messages);
+    lanes_refuse(&r->lanes, lane, clock_mono_ms());
+}
+
+static void set_connected(struct relay *r, bool connected)
+{
+    atomic_store(&r->connected, connected);
+    metric_set(&meters[METER_BROKER_UP], connected);
+}
+
+static void set_blocked(struct relay *r, bool blocked)
+{
+    log_warn("relay_blocked", "blocked=%d", blocked);
+    r->blocked = blocked;
+    set_connected(r, !blocked);
+}
+
 static void disconnect(struct relay *r, const struct err *err)
 {
     log_warn("relay_disconnected", "code=%s text=\"%s\"", err_code_name(err->code), err->text);
-    atomic_store(&r->connected, false);
-    metric_set(&meters[METER_BROKER_UP], 0);
+    set_connected(r, false);
     broker_close(r->broker);
-    r->blocked = false;
+    r->blocked = r->stuffed = false;
     r->failed = true;
     /* Nothing of what was in flight counts: it goes out again. */
     count(METER_EVENTS_REPUBLISHED, (int64_t)window_drop(&r->window));
@@ -385,8 +425,8 @@ static bool connect_broker(struct relay *r, struct err *err)
     if (!broker_open(r->broker, true, err) || !declare_enriched(r, err) ||
         !broker_declare_exchange(r->broker, r->exchange, "topic", err))
         return false;
-    atomic_store(&r->connected, true);
-    metric_set(&meters[METER_BROKER_UP], 1);
+    set_connected(r, true);
+    r->said = (struct err){0};
     log_info("relay_connected", "exchange=%s", r->exchange);
     return true;
 }
@@ -404,14 +444,15 @@ static bool listen(struct relay *r, int timeout_ms, struct err *err)
             window_ack(&r->window, event.tag, event.multiple, on_confirmed, r);
             break;
         case BROKER_NACK:
-            return err_set(err, ERR_UNAVAILABLE, "the broker refused a message");
+            window_nack(&r->window, event.tag, event.multiple, on_refused, r);
+            window_ack(&r->window, 0, false, on_confirmed, r);
+            break;
         case BROKER_CLOSED:
         case BROKER_CANCELLED:
             return false;
         case BROKER_BLOCKED:
         case BROKER_UNBLOCKED:
-            r->blocked = what == BROKER_BLOCKED;
-            log_warn("relay_blocked", "blocked=%d", r->blocked);
+            set_blocked(r, what == BROKER_BLOCKED);
             break;
         case BROKER_RETURN: /* it is declared again with the next connection */
             return err_set(err, ERR_UNAVAILABLE, "the queue %s is gone", ENRICHED_QUEUE);
@@ -424,16 +465,18 @@ static bool listen(struct relay *r, int timeout_ms, struct err *err)
     return true;
 }
 
-/* How long there is nothing to do: figures that wait for their second are the only appointment. */
+/* How long there is nothing to do: figures wait for their second, what was refused for its next try. */
 static int idle_ms(struct relay *r, int64_t now)
 {
     int64_t wait = POLL_MS;
-    if (r->blocked || window_full(&r->window))
-        return POLL_MS;
+    if (!can_publish(r))
+        return r->blocked || !r->stuffed ? POLL_MS : ROOM_MS;
     list_foreach(node, &r->lanes.due)
     {
         struct lane *lane = container_of(node, struct lane, node);
-        int64_t in = lane->figures_dirty ? lane->figures_at_ms + FIGURES_EVERY_MS - now : 0;
+        int64_t in = lane->more ? 0 : lane->figures_at_ms + FIGURES_EVERY_MS - now;
+        if (in < lane->retry_at_ms - now)
+            in = lane->retry_at_ms - now;
         wait = in < wait ? in : wait;
     }
     return wait > 0 ? (int)wait : 0;
@@ -450,8 +493,9 @@ static void reconnect(struct relay *r, struct worker *worker)
     }
     if (worker_stopping(worker) || connect_broker(r, &err))
         return;
-    if (!r->failed)
-        log_warn("relay_connect", "text=\"%s\"", err.text);
+    if (strcmp(err.text, r->said.text) != 0)
+        log_warn("relay_connect", "code=%s text=\"%s\"", err_code_name(err.code), err.text);
+    r->said = err;
     broker_close(r->broker);
     r->failed = true;
 }

@@ -57,23 +57,59 @@ bool window_follow(struct window *w, void *owner, uint64_t entry)
     return true;
 }
 
+static bool is_meant(const struct window_record *record, uint64_t tag, bool multiple)
+{
+    return multiple ? record->tag <= tag : record->tag == tag;
+}
+
 void window_ack(struct window *w, uint64_t tag, bool multiple,
                 void (*confirmed)(void *ctx, void *owner, uint64_t entry, uint64_t rev), void *ctx)
 {
     for (size_t i = 0; i < w->count && record_at(w, i)->tag <= tag; i++)
-        if (multiple || record_at(w, i)->tag == tag)
+        if (is_meant(record_at(w, i), tag, multiple))
             record_at(w, i)->confirmed = true;
     while (w->count && record_at(w, 0)->confirmed) {
         struct window_record *first = record_at(w, 0);
-        confirmed(ctx, first->owner, first->entry, first->rev);
+        if (first->owner)
+            confirmed(ctx, first->owner, first->entry, first->rev);
         w->first = (w->first + 1) % w->cap;
         w->count--;
     }
 }
 
+/* The records stay, because later tags count on their places. Returns how many messages it were. */
+static size_t forget(struct window *w, const void *owner)
+{
+    size_t messages = 0;
+    for (size_t i = 0; i < w->count; i++) {
+        struct window_record *record = record_at(w, i);
+        if (record->owner != owner)
+            continue;
+        record->owner = NULL;
+        messages += !record->entry;
+    }
+    return messages;
+}
+
+void window_nack(struct window *w, uint64_t tag, bool multiple,
+                 void (*refused)(void *ctx, void *owner, size_t messages), void *ctx)
+{
+    for (size_t i = 0; i < w->count && record_at(w, i)->tag <= tag; i++) {
+        struct window_record *record = record_at(w, i);
+        if (record->confirmed || !is_meant(record, tag, multiple))
+            continue;
+        void *owner = record->owner;
+        record->confirmed = true;
+        if (owner)
+            refused(ctx, owner, forget(w, owner));
+    }
+}
+
 size_t window_drop(struct window *w)
 {
-    size_t count = w->count;
+    size_t messages = 0;
+    for (size_t i = 0; i < w->count; i++)
+        messages += record_at(w, i)->owner && !record_at(w, i)->entry;
     w->first = w->count = 0;
-    return count;
+    return messages;
 }

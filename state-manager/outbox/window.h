@@ -13,8 +13,8 @@
 enum { WINDOW_FULL = 1024 /* records; a turn that has begun may go over it */ };
 
 struct window_record {
-    uint64_t tag; /* the broker's */
-    void *owner;
+    uint64_t tag;   /* the broker's */
+    void *owner;    /* NULL: forgotten */
     uint64_t entry; /* log entry that is complete with this, or 0 */
     uint64_t rev;   /* of figures, or 0 */
     bool confirmed;
@@ -32,9 +32,15 @@ void window_add(struct window *w, uint64_t tag, void *owner, uint64_t entry, uin
 /* A record that is no message: the entry is complete once everything before it is confirmed. False: nothing
  * is before it, so it is complete now. */
 bool window_follow(struct window *w, void *owner, uint64_t entry);
+/* Passes on what is confirmed now; not what its owner has forgotten. */
 void window_ack(struct window *w, uint64_t tag, bool multiple,
                 void (*confirmed)(void *ctx, void *owner, uint64_t entry, uint64_t rev), void *ctx);
-/* Forgets all; returns how many there were. */
+/* The broker has refused these: their owners start over, so that nothing of theirs that is out counts any
+ * more. `refused` is told of each owner once, with the number of messages. window_ack(w, 0, ...) then passes
+ * on what only waited for these. */
+void window_nack(struct window *w, uint64_t tag, bool multiple,
+                 void (*refused)(void *ctx, void *owner, size_t messages), void *ctx);
+/* Forgets all; returns how many messages there were. */
 size_t window_drop(struct window *w);
 
 #endif

@@ -8,6 +8,7 @@
 #include "state-manager/rpc/answers.h"
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 enum { PREFETCH = 16, POLL_MS = 250 };
@@ -18,7 +19,8 @@ struct responder {
     struct backoff backoff;
     struct buf answer;
     atomic_bool connected;
-    bool failed; /* since the last answer */
+    bool failed;     /* since the last answer */
+    struct err said; /* the last reason for having no connection; it may come many times */
 };
 
 struct responder *responder_create(const char *amqp_url, struct store *store, struct err *err)
@@ -72,10 +74,17 @@ static bool answer_one(struct responder *r, const struct broker_message *request
     return ok && broker_ack(r->broker, tag, false, err);
 }
 
+static void set_connected(struct responder *r, bool connected)
+{
+    atomic_store(&r->connected, connected);
+    metric_set(&meters[METER_RPC_UP], connected);
+}
+
 static bool serve(struct responder *r, struct err *err)
 {
     struct broker_event event;
-    switch (broker_next(r->broker, POLL_MS, -1, &event, err)) {
+    enum broker_happening what = broker_next(r->broker, POLL_MS, -1, &event, err);
+    switch (what) {
     case BROKER_DELIVERY:
         r->failed = false;
         backoff_reset(&r->backoff);
@@ -84,21 +93,17 @@ static bool serve(struct responder *r, struct err *err)
         return err_set(err, ERR_UNAVAILABLE, "the queue is gone");
     case BROKER_CLOSED:
         return false;
+    case BROKER_BLOCKED: /* the broker's alarm: no answer gets out */
+    case BROKER_UNBLOCKED:
+        set_connected(r, what == BROKER_UNBLOCKED);
+        return true;
     case BROKER_NOTHING:
     case BROKER_ACK:
     case BROKER_NACK:
     case BROKER_RETURN:
-    case BROKER_BLOCKED:
-    case BROKER_UNBLOCKED:
         return true;
     }
     return true;
-}
-
-static void set_connected(struct responder *r, bool connected)
-{
-    atomic_store(&r->connected, connected);
-    metric_set(&meters[METER_RPC_UP], connected);
 }
 
 static void pause_before_retry(struct responder *r, struct worker *worker)
@@ -120,11 +125,14 @@ void responder_run(struct worker *worker, void *ctx)
             pause_before_retry(r, worker);
             ok = worker_stopping(worker) || connect_broker(r, &err);
             set_connected(r, ok);
+            if (ok)
+                r->said = (struct err){0};
         }
         if (ok)
             continue;
-        if (!r->failed || responder_connected(r))
+        if (strcmp(err.text, r->said.text) != 0)
             log_warn("rpc_disconnected", "code=%s text=\"%s\"", err_code_name(err.code), err.text);
+        r->said = err;
         set_connected(r, false);
         broker_close(r->broker);
         r->failed = true;

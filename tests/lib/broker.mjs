@@ -17,15 +17,22 @@ export class Broker {
     this.port = port;
   }
 
+  // Starts the node: the first time with the definitions, after a stop() or kill() with what it kept.
+  async launch() {
+    this.ended = undefined;
+    this.process = spawn(PROGRAM, [this.dir, String(this.port), path.join(this.dir, 'definitions.json')], { stdio: ['ignore', 'ignore', 'inherit'] });
+    this.process.once('exit', (code) => (this.ended = `ended with ${code}`));
+    await this.waitReady(60000);
+  }
+
   // A node of one's own: for tests that stop it. About 8 s.
   static async start() {
     const port = await claimPorts(3);
     const dir = path.join(RUN_DIR, `broker-${port}`);
     fs.mkdirSync(dir, { recursive: true });
     const vhosts = ['/', ...Array.from({ length: VHOSTS }, (_, i) => `t${i}`)];
-    const definitions = path.join(dir, 'definitions.json');
     fs.writeFileSync(
-      definitions,
+      path.join(dir, 'definitions.json'),
       JSON.stringify({
         users: [{ name: 'guest', password: 'guest', tags: ['administrator'] }],
         vhosts: vhosts.map((name) => ({ name })),
@@ -33,9 +40,7 @@ export class Broker {
       }),
     );
     const broker = new Broker(dir, port);
-    broker.process = spawn(PROGRAM, [dir, String(port), definitions], { stdio: ['ignore', 'ignore', 'inherit'] });
-    broker.process.once('exit', (code) => (broker.ended = `ended with ${code}`));
-    await broker.waitReady(60000);
+    await broker.launch();
     return broker;
   }
 
@@ -85,6 +90,54 @@ export class Broker {
     await this.ctl('eval', `rabbit_amqqueue:with(${resource}, fun(Q) -> rabbit_amqqueue:delete(Q, false, false, <<"test">>) end).`);
   }
 
+  // Something with a channel of one's own, for what AMQP can do.
+  async withChannel(vhost, use) {
+    const connection = await amqp.connect(this.url(vhost));
+    connection.on('error', () => {});
+    try {
+      const channel = await connection.createConfirmChannel();
+      channel.on('error', () => {});
+      const result = await use(channel);
+      await channel.waitForConfirms();
+      return result;
+    } finally {
+      await connection.close().catch(() => {});
+    }
+  }
+
+  async deleteExchange(vhost, name = EXCHANGE) {
+    await this.withChannel(vhost, (channel) => channel.deleteExchange(name));
+  }
+
+  // An alarm of the whole node: who publishes is blocked, who only consumes is not.
+  async memoryAlarm(on) {
+    await this.ctl('set_vm_memory_high_watermark', on ? '0' : '0.4');
+  }
+
+  async diskAlarm(on) {
+    await this.ctl('set_disk_free_limit', on ? '900000GB' : '50MB');
+  }
+
+  async closeConnections(vhost) {
+    await this.ctl('close_all_connections', '--vhost', vhost, 'test');
+  }
+
+  // Names of the open connections of a vhost, as their owners call themselves.
+  async connections(vhost) {
+    const out = await this.ctl('list_connections', 'vhost', 'client_properties', '--no-table-headers', '--quiet');
+    return out.split('\n').filter((line) => line.startsWith(`${vhost}\t`)).map((line) => /connection_name","([^"]*)"/.exec(line)?.[1] ?? '');
+  }
+
+  // With all that is in it; connections to it end, and new ones are refused until makeVhost().
+  async deleteVhost(vhost) {
+    await this.ctl('delete_vhost', vhost);
+  }
+
+  async makeVhost(vhost) {
+    await this.ctl('add_vhost', vhost);
+    await this.ctl('set_permissions', '-p', vhost, 'guest', '.*', '.*', '.*');
+  }
+
   // The node stays, all connections end and nobody gets in until startApp().
   async stopApp() {
     await this.ctl('stop_app');
@@ -93,6 +146,13 @@ export class Broker {
   async startApp() {
     await this.ctl('start_app');
     await this.waitReady();
+  }
+
+  // kill -9; what is left of it is cleaned up by the program that started it.
+  async kill() {
+    const gone = new Promise((done) => this.process.once('exit', done));
+    process.kill(Number(fs.readFileSync(path.join(this.dir, 'node.pid'), 'utf8')), 'SIGKILL');
+    await within(gone, 15000);
   }
 
   async stop() {
@@ -159,11 +219,41 @@ export class Tap {
   }
 }
 
-// Stands between a service and the broker: down() cuts what is open and refuses what comes.
+// Hears everything on the exchange, also while nobody listens and over restarts of the node: a durable queue that is
+// read at the end.
+export class Witness {
+  constructor(broker, vhost, key = 'tenant.#') {
+    Object.assign(this, { broker, vhost, key, queue: `witness.${key}` });
+  }
+
+  async open() {
+    await this.broker.withChannel(this.vhost, async (channel) => {
+      await channel.assertExchange(EXCHANGE, 'topic', { durable: true });
+      await channel.assertQueue(this.queue, { durable: true });
+      await channel.bindQueue(this.queue, EXCHANGE, this.key);
+    });
+    return this;
+  }
+
+  // All bodies, in order, once they satisfy isEnough(); the queue goes.
+  async statement(isEnough) {
+    return this.broker.withChannel(this.vhost, async (channel) => {
+      const bodies = [];
+      await channel.consume(this.queue, (message) => message && bodies.push(parsed(message.content.toString())), { noAck: true });
+      await until('all that the witness should have heard', () => isEnough(bodies), 15000);
+      await channel.deleteQueue(this.queue);
+      return bodies;
+    });
+  }
+}
+
+// Stands between a service and the broker: down() cuts what is open and refuses what comes; freeze() leaves what is open
+// half-open, as when a host is gone without a word.
 export class BrokerProxy {
   constructor(target) {
     this.target = target;
     this.sockets = new Set();
+    this.frozen = new Set();
   }
 
   async open() {
@@ -178,16 +268,31 @@ export class BrokerProxy {
       for (const [from, to] of [[near, far], [far, near]]) {
         this.sockets.add(from);
         from.on('error', () => {});
-        from.on('close', () => (this.sockets.delete(from), to.destroy()));
+        from.on('close', () => (this.sockets.delete(from), this.frozen.has(to) || to.destroy()));
         from.pipe(to);
       }
     });
     return new Promise((done) => this.server.listen(this.port, '127.0.0.1', done));
   }
 
-  async down() {
-    const closed = new Promise((done) => this.server.close(done));
+  // Cuts what is open; who comes again is let in.
+  cut() {
     for (const socket of this.sockets) socket.destroy();
+  }
+
+  // Nothing goes through any more on what is open, and neither side is told; new connections are as ever.
+  freeze() {
+    for (const socket of this.sockets) {
+      this.frozen.add(socket);
+      socket.unpipe();
+      socket.pause();
+    }
+  }
+
+  async down() {
+    this.frozen.clear();
+    const closed = new Promise((done) => this.server.close(done));
+    this.cut();
     await closed;
   }
 

@@ -94,6 +94,71 @@ START_TEST(any_order_of_confirms_ends_the_same)
 }
 END_TEST
 
+struct refusals {
+    int owners;
+    size_t messages;
+};
+
+static void on_refused(void *ctx, void *owner, size_t messages)
+{
+    struct refusals *refusals = ctx;
+    (void)owner;
+    refusals->owners++;
+    refusals->messages += messages;
+}
+
+START_TEST(a_refusal_is_its_owners_alone)
+{
+    struct window w;
+    struct lane a = {0}, b = {0};
+    struct refusals refusals = {0};
+    window_init(&w);
+    window_add(&w, 1, &a, 0, 0);
+    ck_assert(window_follow(&w, &a, 1));
+    window_add(&w, 2, &b, 0, 0);
+    ck_assert(window_follow(&w, &b, 1));
+    window_add(&w, 3, &a, 0, 0);
+    ck_assert(window_follow(&w, &a, 2));
+    window_ack(&w, 2, false, on_confirmed, NULL);
+    ck_assert_uint_eq(b.entry, 0); /* tag 1 is still out */
+    window_nack(&w, 1, false, on_refused, &refusals);
+    ck_assert_int_eq(refusals.owners, 1);
+    ck_assert_uint_eq(refusals.messages, 2); /* what came after it starts over, too */
+    window_ack(&w, 0, false, on_confirmed, NULL);
+    ck_assert_uint_eq(b.entry, 1);
+    window_add(&w, 4, &a, 0, 0);
+    ck_assert(window_follow(&w, &a, 1));
+    window_ack(&w, 3, false, on_confirmed, NULL); /* of the first try: it says nothing now */
+    ck_assert_uint_eq(a.entry, 0);
+    window_ack(&w, 4, false, on_confirmed, NULL);
+    ck_assert_uint_eq(a.entry, 1);
+    ck_assert_uint_eq(window_drop(&w), 0);
+    window_finish(&w);
+}
+END_TEST
+
+START_TEST(many_are_refused_at_once)
+{
+    struct window w;
+    struct lane a = {0}, b = {0};
+    struct refusals refusals = {0};
+    window_init(&w);
+    window_add(&w, 1, &a, 0, 0);
+    window_add(&w, 2, &b, 0, 0);
+    window_add(&w, 3, &a, 0, 0);
+    window_add(&w, 4, &b, 0, 9);
+    window_ack(&w, 1, false, on_confirmed, NULL);
+    window_nack(&w, 3, true, on_refused, &refusals);
+    ck_assert_int_eq(refusals.owners, 2);
+    ck_assert_uint_eq(refusals.messages, 3);
+    window_ack(&w, 4, true, on_confirmed, NULL);
+    ck_assert_int_eq(a.events, 1); /* confirmed before */
+    ck_assert_int_eq(b.events, 0);
+    ck_assert_uint_eq(b.rev, 0);
+    window_finish(&w);
+}
+END_TEST
+
 Suite *suite_outbox(void)
 {
     Suite *s = suite_create("outbox");
@@ -101,6 +166,8 @@ Suite *suite_outbox(void)
     tcase_add_test(t, confirms_are_passed_on_in_order);
     tcase_add_test(t, an_entry_without_events_waits_for_those_before_it);
     tcase_add_loop_test(t, any_order_of_confirms_ends_the_same, 1, 6);
+    tcase_add_test(t, a_refusal_is_its_owners_alone);
+    tcase_add_test(t, many_are_refused_at_once);
     suite_add_tcase(s, t);
     return s;
 }
