@@ -156,6 +156,7 @@ static void add_task(struct committer *c, const char *tenant_id, const struct co
         s->tasks = xrealloc(s->tasks, s->cap * sizeof *s->tasks);
     }
     s->tasks[s->count++] = (struct task){*command, job};
+    job->open_tasks++;
 }
 
 static void learn_channel(struct committer *c, struct view id, const char *tenant_id)
@@ -280,10 +281,17 @@ static void take_job(struct committer *c, struct job *job)
 /* --- deciding and committing -----------------------------------------------------------------------------
  */
 
+static void settle_tasks(struct slot *s, size_t until)
+{
+    for (; s->done < until; s->done++)
+        s->tasks[s->done].job->open_tasks--;
+}
+
 static void fail_slot(struct slot *s, const struct err *err)
 {
-    for (; s->done < s->count; s->done++)
-        fail_job(s->tasks[s->done].job, err);
+    for (size_t i = s->done; i < s->count; i++)
+        fail_job(s->tasks[i].job, err);
+    settle_tasks(s, s->count);
 }
 
 /* A refused element of a webhook is kept aside; a refused call is answered. */
@@ -344,7 +352,7 @@ static bool settle_slot(struct committer *c, struct slot *s)
         c->on_committed(c->ctx, s->tenant_id);
     }
     if (!conflict && s->done < s->count)
-        s->done = s->decided;
+        settle_tasks(s, s->decided);
     if (conflict) {
         struct err err = {0};
         c->conflicted = true;
@@ -396,12 +404,36 @@ static void keep_aside(struct committer *c, struct job **jobs, size_t n)
     if (c->aside.count && !c->store->ops->quarantine(c->store, c->aside.rows, c->aside.count, &err)) {
         store_failed(c, &err);
         for (size_t i = 0; i < n; i++)
-            if (jobs[i]->type == JOB_WEBHOOK)
+            if (jobs[i] && jobs[i]->type == JOB_WEBHOOK)
                 fail_job(jobs[i], &err);
     } else {
         count(METER_QUARANTINED, (int64_t)c->aside.count);
     }
     aside_clear(&c->aside);
+}
+
+static void finish_job(struct committer *c, struct job *job)
+{
+    if (job->type == JOB_WEBHOOK && job->request_id)
+        count(job->err.code ? METER_WEBHOOKS_FAILED : METER_WEBHOOKS, 1);
+    if (job->on_settled)
+        job->on_settled(job->settled_ctx, job);
+    else if (job->request_id)
+        jobs_finish(c->jobs, job);
+    else
+        job_destroy(job);
+}
+
+/* Answers whose commands are all settled: a tenant that meets conflicts, or has more than one entry takes,
+ * does not hold up the others of its group. What was put aside is kept first. */
+static void finish_settled(struct committer *c, struct job **jobs, size_t n)
+{
+    keep_aside(c, jobs, n);
+    for (size_t i = 0; i < n; i++)
+        if (jobs[i] && !jobs[i]->open_tasks) {
+            finish_job(c, jobs[i]);
+            jobs[i] = NULL;
+        }
 }
 
 static void free_slots(struct committer *c)
@@ -431,21 +463,15 @@ static void commit_group(struct committer *c, struct letter *letters)
         take_job(c, jobs[i]);
     struct backoff pause;
     backoff_init(&pause, 2, 50);
-    while (c->slots && commit_round(c))
-        if (c->conflicted)
+    bool more = c->slots != NULL;
+    while (more) {
+        more = commit_round(c);
+        finish_settled(c, jobs, n);
+        if (more && c->conflicted)
             conflict_pause(&pause);
-    keep_aside(c, jobs, n);
-    keep_marks(c);
-    for (size_t i = 0; i < n; i++) {
-        if (jobs[i]->type == JOB_WEBHOOK && jobs[i]->request_id)
-            count(jobs[i]->err.code ? METER_WEBHOOKS_FAILED : METER_WEBHOOKS, 1);
-        if (jobs[i]->on_settled)
-            jobs[i]->on_settled(jobs[i]->settled_ctx, jobs[i]);
-        else if (jobs[i]->request_id)
-            jobs_finish(c->jobs, jobs[i]);
-        else
-            job_destroy(jobs[i]);
     }
+    keep_marks(c);
+    finish_settled(c, jobs, n);
     free_slots(c);
 }
 

@@ -16,6 +16,7 @@ struct troubled {
     struct store base;
     struct store *real;
     int rivals, failures; /* to come */
+    const char *victim;   /* whom the rivals are first with; NULL: the first of the group */
 };
 
 static struct troubled *troubled_of(struct store *s)
@@ -43,7 +44,7 @@ static bool commit(struct store *s, struct entry **entries, size_t count, struct
     if (t->failures-- > 0)
         return err_set(err, ERR_UNAVAILABLE, "no space left on the device");
     if (t->rivals-- > 0)
-        rival_commits(t->real, entries[0]->tenant_id);
+        rival_commits(t->real, t->victim ? t->victim : entries[0]->tenant_id);
     return t->real->ops->commit(t->real, entries, count, err);
 }
 
@@ -94,11 +95,13 @@ static struct committer *committer;
 static struct worker *worker;
 static int done, expected, committed;
 static enum err_code codes[64];
+static uint64_t order[64];
 
 static void on_done(void *ctx, struct job *job)
 {
     (void)ctx;
     codes[job->request_id] = job->err.code;
+    order[done] = job->request_id;
     job_destroy(job);
     if (++done == expected)
         loop_stop(loop);
@@ -240,6 +243,24 @@ START_TEST(an_entry_that_a_rival_was_first_with_is_decided_again)
 }
 END_TEST
 
+START_TEST(who_meets_rivals_holds_up_nobody_else)
+{
+    troubled.rivals = 4;
+    troubled.victim = "t1";
+    submit_event(1);
+    struct job *job = job_create(JOB_COMMAND, 2);
+    memcpy(job->tenant_id, "t2", 3);
+    job->command = COMMAND_EVENTS;
+    job->body = xstrdup("{\"event\":\"mine\",\"data\":1}");
+    job->body_n = strlen(job->body);
+    ck_assert(jobs_submit(jobs, job, VIEW("t2"), NULL));
+    run_until(2);
+    ck_assert_int_eq(codes[1], ERR_NONE);
+    ck_assert_int_eq(codes[2], ERR_NONE);
+    ck_assert_uint_eq(order[0], 2); /* answered while the other was still being decided again */
+}
+END_TEST
+
 START_TEST(a_rival_who_is_always_first_ends_in_503)
 {
     troubled.rivals = 1000;
@@ -360,6 +381,7 @@ Suite *suite_committer(void)
     tcase_add_test(t, a_refused_call_harms_none_of_those_it_shares_an_entry_with);
     tcase_add_test(t, a_refused_call_harms_no_webhook_that_changes_nothing);
     tcase_add_test(t, an_entry_that_a_rival_was_first_with_is_decided_again);
+    tcase_add_test(t, who_meets_rivals_holds_up_nobody_else);
     tcase_add_test(t, a_rival_who_is_always_first_ends_in_503);
     tcase_add_test(t, a_failed_commit_answers_nobody_ok);
     tcase_add_test(t, health_comes_back_without_a_caller);
