@@ -8,19 +8,13 @@
 #include "state-manager/core/batch.h"
 #include "state-manager/core/whatsapp.h"
 #include "state-manager/meters.h"
+#include "state-manager/owners.h"
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-enum {
-    GROUP_JOBS_MAX = 256,
-    WAIT_MS = 200,
-    PROBE_EVERY_MS = 3000,
-    CONFLICTS_MAX = 12,
-    CHANNEL_CACHE_MAX = 10000,
-    CHANNEL_CACHE_MS = 5000 /* another state-manager may have changed it */
-};
+enum { GROUP_JOBS_MAX = 256, WAIT_MS = 200, PROBE_EVERY_MS = 3000, CONFLICTS_MAX = 12 };
 
 /* A command and the job that waits for it. */
 struct task {
@@ -41,18 +35,13 @@ struct slot {
     struct entry *entry;
 };
 
-struct known_channel {
-    char tenant_id[TENANT_ID_MAX + 1]; /* "": nobody's */
-    int64_t until_ms;
-};
-
 struct committer {
     struct store *store;
     struct jobs *jobs;
     void (*on_committed)(void *ctx, const char *tenant_id);
     void *ctx;
     atomic_bool healthy;
-    struct map channels; /* phone number id -> struct known_channel */
+    struct owners owners;
     struct map by_tenant;
     struct slot *slots;
     struct aside aside;
@@ -81,24 +70,16 @@ struct committer *committer_create(struct store *store, struct jobs *jobs,
         c->keeper = keeper_create(store, housekeeping, take_given, c);
     c->last_given = &c->given;
     atomic_init(&c->healthy, true);
-    map_init(&c->channels);
+    owners_init(&c->owners, store);
     map_init(&c->by_tenant);
     return c;
-}
-
-static void forget_channels(struct committer *c)
-{
-    void *value;
-    for (size_t at = 0; map_next(&c->channels, &at, NULL, &value);)
-        free(value);
-    map_free(&c->channels);
 }
 
 void committer_destroy(struct committer *c)
 {
     if (!c)
         return;
-    forget_channels(c);
+    owners_finish(&c->owners);
     map_free(&c->by_tenant);
     aside_finish(&c->aside);
     keeper_destroy(c->keeper);
@@ -159,30 +140,6 @@ static void add_task(struct committer *c, const char *tenant_id, const struct co
     job->open_tasks++;
 }
 
-static void learn_channel(struct committer *c, struct view id, const char *tenant_id)
-{
-    struct known_channel *known = xcalloc(1, sizeof *known);
-    if (c->channels.count >= CHANNEL_CACHE_MAX)
-        forget_channels(c);
-    memcpy(known->tenant_id, tenant_id, strlen(tenant_id) + 1);
-    known->until_ms = clock_mono_ms() + CHANNEL_CACHE_MS;
-    free(map_put(&c->channels, id, known));
-}
-
-/* The tenant that owns a number; "" when nobody does. NULL: the store did not answer. */
-static const char *owner_of(struct committer *c, struct view id, struct err *err)
-{
-    struct known_channel *known = map_get(&c->channels, id);
-    if (known && known->until_ms > clock_mono_ms())
-        return known->tenant_id;
-    struct channel channel;
-    bool found;
-    if (!c->store->ops->channel_get(c->store, id, &channel, &found, err))
-        return NULL;
-    learn_channel(c, id, found ? channel.tenant_id : "");
-    return ((struct known_channel *)map_get(&c->channels, id))->tenant_id;
-}
-
 /* A webhook being taken apart. */
 struct unpacking {
     struct committer *c;
@@ -194,7 +151,7 @@ static void on_command(void *ctx, const struct command *command)
 {
     struct unpacking *u = ctx;
     struct err err = {0};
-    const char *tenant_id = owner_of(u->c, command->channel_id, &err);
+    const char *tenant_id = owners_find(&u->c->owners, command->channel_id, &err);
     u->messages += command->type == COMMAND_INBOUND || command->type == COMMAND_ECHO;
     u->statuses += command->type == COMMAND_RECEIPT;
     u->others += command->type == COMMAND_ACCOUNT;
@@ -231,12 +188,12 @@ static void change_channel(struct committer *c, struct job *job)
     bool ok = put ? c->store->ops->channel_put(c->store, &job->channel, &err)
                   : c->store->ops->channel_delete(c->store, view_of(job->id), &found, &err);
     if (ok && put) {
-        learn_channel(c, view_of(job->channel.phone_number_id), job->channel.tenant_id);
+        owners_learn(&c->owners, view_of(job->channel.phone_number_id), job->channel.tenant_id);
         if (c->keeper)
             keeper_deliver(c->keeper);
     }
     if (ok && !put)
-        learn_channel(c, view_of(job->id), "");
+        owners_learn(&c->owners, view_of(job->id), "");
     if (!ok)
         store_failed(c, &err);
     else if (!found)

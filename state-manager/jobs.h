@@ -78,7 +78,7 @@ struct job {
     struct err err;
     struct buf reply;           /* JSON */
     char tag[CONTENT_TAG_SIZE]; /* the same for the same reply, "": not wanted */
-    size_t open_tasks; /* the committer's own: commands of it that are not settled */
+    size_t open_tasks;          /* the committer's own: commands of it that are not settled */
     /* the intake's own */
     uint64_t delivery_tag;
     int connection;

@@ -10,7 +10,7 @@
 #include "state-manager/meters.h"
 #include "state-manager/outbox/enrich.h"
 #include "state-manager/outbox/lanes.h"
-#include "state-manager/outbox/window.h"
+#include "state-manager/outbox/publisher.h"
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,9 +22,6 @@ enum {
     SWEEP_MS = 2000,
     POLL_MS = 500, /* heartbeats want to be served */
     ROOM_MS = 10,  /* how soon to look again whether the socket has room */
-    READ_AHEAD_BYTES = 256 << 10,
-    EVENTS_PER_TURN = 256, /* of one tenant, before the next one's turn */
-    FIGURES_EVERY_MS = 1000
 };
 
 struct news {
@@ -33,39 +30,33 @@ struct news {
 };
 
 struct relay {
-    char *exchange;
-    struct store *store;
+    struct publisher out;
     struct jobs *jobs;
-    struct broker *broker;
     struct mailbox *news;
     atomic_bool connected;
     bool blocked;    /* the broker's alarm: nothing is sent */
-    bool stuffed;    /* nor while the socket is full */
-    bool enriches;   /* the queue for inbound messages is ours to fill */
     bool failed;     /* since the last confirm: wait before the next try */
     struct err said; /* why the last try to connect failed */
     struct backoff backoff;
     struct lanes lanes;
-    struct window window;
     int64_t sweep_at_ms;
-    struct buf batch; /* bodies read from the log, one after the other */
 };
 
 struct relay *relay_create(const struct relay_options *options, struct err *err)
 {
     struct relay *r = xcalloc(1, sizeof *r);
-    r->exchange = xstrdup(options->exchange);
-    r->store = options->store;
+    r->out.exchange = xstrdup(options->exchange);
+    r->out.store = options->store;
     r->jobs = options->jobs;
     atomic_init(&r->connected, false);
     backoff_init(&r->backoff, 200, 5000);
     lanes_init(&r->lanes);
-    window_init(&r->window);
-    buf_init(&r->batch, 4 * (size_t)ENTRY_BYTES_MAX);
+    window_init(&r->out.window);
+    buf_init(&r->out.batch, 4 * (size_t)ENTRY_BYTES_MAX);
     r->news = mailbox_create(NEWS_MAX, NULL, NULL);
     mailbox_fd(r->news);
-    r->broker = broker_create(options->amqp_url, "state-manager relay", err);
-    if (!r->broker) {
+    r->out.broker = broker_create(options->amqp_url, "state-manager relay", err);
+    if (!r->out.broker) {
         relay_destroy(r);
         return NULL;
     }
@@ -83,11 +74,11 @@ void relay_destroy(struct relay *r)
         return;
     lanes_finish(&r->lanes);
     mailbox_destroy(r->news, discard_news);
-    window_finish(&r->window);
-    buf_free(&r->batch);
-    broker_destroy(r->broker);
-    store_close(r->store);
-    free(r->exchange);
+    window_finish(&r->out.window);
+    buf_free(&r->out.batch);
+    broker_destroy(r->out.broker);
+    store_close(r->out.store);
+    free(r->out.exchange);
     free(r);
 }
 
@@ -119,7 +110,7 @@ static void take_news(struct relay *r)
         next = l->next;
         struct news *news = container_of(l, struct news, letter);
         struct err err;
-        struct lane *lane = lanes_get(&r->lanes, r->store, news->tenant_id, &err);
+        struct lane *lane = lanes_get(&r->lanes, r->out.store, news->tenant_id, &err);
         if (lane) {
             lane->figures_dirty = true;
             lanes_make_due(&r->lanes, lane);
@@ -152,191 +143,15 @@ static void sweep(struct relay *r, int64_t now)
     if (now < r->sweep_at_ms)
         return;
     r->sweep_at_ms = now + SWEEP_MS;
-    if (!r->store->ops->unpublished(r->store, on_unpublished, &s, &err))
+    if (!r->out.store->ops->unpublished(r->out.store, on_unpublished, &s, &err))
         log_warn("relay_store", "text=\"%s\"", err.text);
     metric_set(&meters[METER_BACKLOG], s.tenants);
     lanes_drop_idle(&r->lanes, now);
 }
 
-/* --- publishing ------------------------------------------------------------------------------------------
- */
-
-static void log_event_out(struct view body)
-{
-    struct event event;
-    if (log_threshold >= LOG_DEBUG && event_decode(body, &event, NULL))
-        log_debug("event_out", "tenant=%s type=%s seq=%llu class=%s", event.tenant_id, event.type,
-                  (unsigned long long)event.seq, event_class_name(event.class));
-}
-
-static bool publish_body(struct relay *r, const char *tenant_id, struct view body, uint64_t *tag,
-                         struct err *err)
-{
-    char type[EVENT_TYPE_MAX + 1], id[EVENT_ID_MAX + 1], key[EVENT_ROUTING_KEY_SIZE];
-    if (!json_copy_string(json_get(body, "type"), type, sizeof type) ||
-        !json_copy_string(json_get(body, "id"), id, sizeof id))
-        return err_set(err, ERR_INTERNAL, "a body in the log has no type or no id");
-    event_routing_key(tenant_id, type, key);
-    struct broker_message message = {.exchange = view_of(r->exchange),
-                                     .routing_key = view_of(key),
-                                     .message_id = view_of(id),
-                                     .body = body,
-                                     .persistent = true};
-    bool ok = broker_publish(r->broker, &message, tag, err);
-    if (ok)
-        log_event_out(body);
-    return ok;
-}
-
-/* Entries read ahead for one lane: events and changes of each, one behind the other in the batch. */
-struct reading {
-    struct buf *batch;
-    size_t events, entries;
-    struct {
-        uint64_t n;
-        size_t events_end, end;
-    } entry[EVENTS_PER_TURN];
-};
-
-static bool on_entry(void *ctx, const struct log_entry *entry)
-{
-    struct reading *reading = ctx;
-    buf_add_view(reading->batch, entry->events);
-    reading->entry[reading->entries].n = entry->n;
-    reading->entry[reading->entries].events_end = reading->batch->len;
-    buf_add_view(reading->batch, entry->changes);
-    reading->entry[reading->entries++].end = reading->batch->len;
-    reading->events += entry->last_seq + 1 - entry->first_seq;
-    return reading->entries < EVENTS_PER_TURN && reading->events < EVENTS_PER_TURN &&
-           reading->batch->len < READ_AHEAD_BYTES;
-}
-
-struct enriching {
-    struct relay *r;
-    struct lane *lane;
-    struct err *err;
-};
-
-static bool publish_enriched(void *ctx, struct view id, struct view body)
-{
-    struct enriching *e = ctx;
-    uint64_t tag;
-    struct broker_message message = {.exchange = VIEW(""),
-                                     .routing_key = VIEW(ENRICHED_QUEUE),
-                                     .message_id = id,
-                                     .body = body,
-                                     .persistent = true,
-                                     .mandatory = true};
-    if (!broker_publish(e->r->broker, &message, &tag, e->err))
-        return false;
-    window_add(&e->r->window, tag, e->lane, 0, 0);
-    return true;
-}
-
-static bool publish_entry(struct relay *r, struct lane *lane, uint64_t n, struct view events,
-                          struct view changes, struct err *err)
-{
-    struct view body;
-    struct enriching enriching = {r, lane, err};
-    uint64_t tag = 0;
-    for (struct json_iter it = json_iter(events); json_next_element(&it, &body);) {
-        if (!publish_body(r, lane->tenant_id, body, &tag, err))
-            return false;
-        window_add(&r->window, tag, lane, 0, 0);
-    }
-    if (r->enriches && !enrich_entry(lane->tenant_id, events, changes, publish_enriched, &enriching))
-        return false;
-    if (!window_follow(&r->window, lane, n))
-        lanes_confirm(lane, n);
-    lane->sent = n;
-    return true;
-}
-
-/* Who waited for room in the socket would not hear why there is none. */
-static bool has_room(struct relay *r)
-{
-    r->stuffed = !broker_has_room(r->broker);
-    return !r->stuffed;
-}
-
-/* Publishes the lane's next entries, as many as there is room for. */
-static bool publish_lane(struct relay *r, struct lane *lane, struct err *err)
-{
-    struct reading reading = {.batch = &r->batch};
-    buf_clear(&r->batch);
-    if (!r->store->ops->read_log(r->store, lane->tenant_id, LOG_BY_ENTRY, lane->sent, r->enriches, on_entry,
-                                 &reading, err))
-        return false;
-    size_t start = 0;
-    for (size_t i = 0; i < reading.entries; i++) {
-        if (!has_room(r))
-            break;
-        size_t events_end = reading.entry[i].events_end, end = reading.entry[i].end;
-        struct view events = {r->batch.data + start, events_end - start};
-        struct view changes = {r->batch.data + events_end, end - events_end};
-        if (!publish_entry(r, lane, reading.entry[i].n, events, changes, err))
-            return false;
-        start = reading.entry[i].end;
-    }
-    lane->used_at_ms = clock_mono_ms();
-    lane->more = r->stuffed || reading.entries == EVENTS_PER_TURN || reading.events >= EVENTS_PER_TURN ||
-                 r->batch.len >= READ_AHEAD_BYTES;
-    return true;
-}
-
-static bool read_figures(struct relay *r, struct lane *lane, uint64_t *rev, struct buf *data, struct err *err)
-{
-    struct head head;
-    struct buf doc;
-    bool found;
-    struct figures figures;
-    buf_init(&doc, DOC_MAX);
-    bool ok = r->store->ops->head(r->store, lane->tenant_id, &head, err) &&
-              r->store->ops->get(r->store, lane->tenant_id, DOC_FIGURES, VIEW("all"), &doc, &found, err);
-    if (ok) {
-        *rev = head.figures_rev;
-        figures_read(buf_view(&doc), &figures);
-        figures_show(&figures, clock_wall_ms(), data);
-    }
-    buf_free(&doc);
-    return ok;
-}
-
-/* The newest figures, if they have changed and the last announcement is a second old. */
-static bool publish_figures(struct relay *r, struct lane *lane, int64_t now, struct err *err)
-{
-    if (!lane->figures_dirty || now - lane->figures_at_ms < FIGURES_EVERY_MS || !has_room(r))
-        return true;
-    uint64_t rev = 0, tag = 0;
-    char id[24];
-    struct buf data, body;
-    buf_init(&data, DOC_MAX);
-    buf_init(&body, DOC_MAX);
-    bool ok = read_figures(r, lane, &rev, &data, err);
-    if (ok && rev > lane->figures_sent) {
-        struct event_draft draft = {.type = "metrics_update",
-                                    .class = EVENT_LATEST,
-                                    .key = VIEW("dashboard"),
-                                    .rev = rev,
-                                    .data = buf_view(&data)};
-        crypto_random_id("e_", id);
-        event_encode(&body, &draft, lane->tenant_id, id, "", 0, clock_wall_ms());
-        ok = publish_body(r, lane->tenant_id, buf_view(&body), &tag, err);
-        if (ok) {
-            window_add(&r->window, tag, lane, 0, rev);
-            lane->figures_sent = rev;
-            lane->figures_at_ms = now;
-        }
-    }
-    lane->figures_dirty = !ok;
-    buf_free(&data);
-    buf_free(&body);
-    return ok;
-}
-
 static bool can_publish(struct relay *r)
 {
-    return !r->blocked && !window_full(&r->window) && has_room(r);
+    return !r->blocked && !window_full(&r->out.window) && publisher_has_room(&r->out);
 }
 
 /* One turn over the lanes that are due. False: broker or store failed. */
@@ -350,7 +165,7 @@ static bool publish_due(struct relay *r, struct err *err)
             return true;
         if (now < lane->retry_at_ms)
             continue;
-        if (!publish_lane(r, lane, err) || !publish_figures(r, lane, now, err))
+        if (!publish_lane(&r->out, lane, err) || !publish_figures(&r->out, lane, now, err))
             return false;
         if (!lane->more && !lane->figures_dirty)
             list_unlink(&lane->node);
@@ -400,11 +215,11 @@ static void disconnect(struct relay *r, const struct err *err)
 {
     log_warn("relay_disconnected", "code=%s text=\"%s\"", err_code_name(err->code), err->text);
     set_connected(r, false);
-    broker_close(r->broker);
-    r->blocked = r->stuffed = false;
+    broker_close(r->out.broker);
+    r->blocked = r->out.stuffed = false;
     r->failed = true;
     /* Nothing of what was in flight counts: it goes out again. */
-    count(METER_EVENTS_REPUBLISHED, (int64_t)window_drop(&r->window));
+    count(METER_EVENTS_REPUBLISHED, (int64_t)window_drop(&r->out.window));
     lanes_start_over(&r->lanes);
 }
 
@@ -412,22 +227,22 @@ static void disconnect(struct relay *r, const struct err *err)
 static bool declare_enriched(struct relay *r, struct err *err)
 {
     struct broker_queue queue = {.name = ENRICHED_QUEUE, .durable = true};
-    r->enriches = broker_declare_queue(r->broker, &queue, err);
-    if (r->enriches)
+    r->out.enriches = broker_declare_queue(r->out.broker, &queue, err);
+    if (r->out.enriches)
         return true;
     log_warn("relay_without_enriched", "code=%s text=\"%s\"", err_code_name(err->code), err->text);
-    broker_close(r->broker);
-    return broker_open(r->broker, true, err);
+    broker_close(r->out.broker);
+    return broker_open(r->out.broker, true, err);
 }
 
 static bool connect_broker(struct relay *r, struct err *err)
 {
-    if (!broker_open(r->broker, true, err) || !declare_enriched(r, err) ||
-        !broker_declare_exchange(r->broker, r->exchange, "topic", err))
+    if (!broker_open(r->out.broker, true, err) || !declare_enriched(r, err) ||
+        !broker_declare_exchange(r->out.broker, r->out.exchange, "topic", err))
         return false;
     set_connected(r, true);
     r->said = (struct err){0};
-    log_info("relay_connected", "exchange=%s", r->exchange);
+    log_info("relay_connected", "exchange=%s", r->out.exchange);
     return true;
 }
 
@@ -436,16 +251,16 @@ static bool listen(struct relay *r, int timeout_ms, struct err *err)
 {
     struct broker_event event;
     do {
-        enum broker_happening what = broker_next(r->broker, timeout_ms, mailbox_fd(r->news), &event, err);
+        enum broker_happening what = broker_next(r->out.broker, timeout_ms, mailbox_fd(r->news), &event, err);
         switch (what) {
         case BROKER_ACK:
             backoff_reset(&r->backoff);
             r->failed = false;
-            window_ack(&r->window, event.tag, event.multiple, on_confirmed, r);
+            window_ack(&r->out.window, event.tag, event.multiple, on_confirmed, r);
             break;
         case BROKER_NACK:
-            window_nack(&r->window, event.tag, event.multiple, on_refused, r);
-            window_ack(&r->window, 0, false, on_confirmed, r);
+            window_nack(&r->out.window, event.tag, event.multiple, on_refused, r);
+            window_ack(&r->out.window, 0, false, on_confirmed, r);
             break;
         case BROKER_CLOSED:
         case BROKER_CANCELLED:
@@ -461,7 +276,7 @@ static bool listen(struct relay *r, int timeout_ms, struct err *err)
             return true;
         }
         timeout_ms = 0;
-    } while (broker_has_more(r->broker));
+    } while (broker_has_more(r->out.broker));
     return true;
 }
 
@@ -470,7 +285,7 @@ static int idle_ms(struct relay *r, int64_t now)
 {
     int64_t wait = POLL_MS;
     if (!can_publish(r))
-        return r->blocked || !r->stuffed ? POLL_MS : ROOM_MS;
+        return r->blocked || !r->out.stuffed ? POLL_MS : ROOM_MS;
     list_foreach(node, &r->lanes.due)
     {
         struct lane *lane = container_of(node, struct lane, node);
@@ -496,7 +311,7 @@ static void reconnect(struct relay *r, struct worker *worker)
     if (strcmp(err.text, r->said.text) != 0)
         log_warn("relay_connect", "code=%s text=\"%s\"", err_code_name(err.code), err.text);
     r->said = err;
-    broker_close(r->broker);
+    broker_close(r->out.broker);
     r->failed = true;
 }
 
@@ -505,7 +320,7 @@ void relay_run(struct worker *worker, void *ctx)
     struct relay *r = ctx;
     struct err err;
     while (!worker_stopping(worker)) {
-        if (!broker_is_open(r->broker)) {
+        if (!broker_is_open(r->out.broker)) {
             reconnect(r, worker);
             continue;
         }

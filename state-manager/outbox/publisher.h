@@ -1,0 +1,34 @@
+/*
+ * What the relay sends: a lane's next entries of the log, the enriched inbound messages beside them, and the
+ * newest figures. Every message is noted in the window until the broker has confirmed it.
+ *
+ * Thread: the relay's. Lifetime: embedded in the relay, which owns what it points to.
+ */
+#ifndef STATE_MANAGER_OUTBOX_PUBLISHER_H
+#define STATE_MANAGER_OUTBOX_PUBLISHER_H
+
+#include "shared/broker.h"
+#include "state-manager/core/store.h"
+#include "state-manager/outbox/lanes.h"
+#include "state-manager/outbox/window.h"
+
+enum { FIGURES_EVERY_MS = 1000 /* of one tenant, at most */ };
+
+struct publisher {
+    char *exchange;
+    struct store *store;
+    struct broker *broker;
+    struct window window;
+    bool enriches;    /* the queue for inbound messages is ours to fill */
+    bool stuffed;     /* the socket was full */
+    struct buf batch; /* bodies read from the log, one after the other */
+};
+
+/* Who waited for room in the socket would not hear why there is none. */
+bool publisher_has_room(struct publisher *p);
+/* The lane's next entries, as many as there is room for. False: the broker or the store failed. */
+bool publish_lane(struct publisher *p, struct lane *lane, struct err *err) MUSTCHECK;
+/* The newest figures, if they have changed and the last announcement is a second old. */
+bool publish_figures(struct publisher *p, struct lane *lane, int64_t now, struct err *err) MUSTCHECK;
+
+#endif
