@@ -1,4 +1,5 @@
 #include "state-manager/keeper.h"
+#include "shared/clock.h"
 #include "shared/log.h"
 #include "shared/mem.h"
 #include "state-manager/core/figures.h"
@@ -7,8 +8,9 @@
 #include <string.h>
 
 enum {
-    STEP_GAP_MS = 20, /* between two steps: most of the time is the callers' */
-    STEP_ROWS = 200,
+    STEP_GAP_MS = 20, /* between two steps, at the least */
+    STEP_REST = 4,    /* times as long as the step took: most of the time is the callers' */
+    STEP_ROWS = 100,
     STEP_TENANTS = 16,
     STEP_DELIVERIES = 50,
     DIGEST_SIZE = 32,
@@ -261,15 +263,26 @@ static bool delivery_step(struct keeper *k, int64_t mono, struct err *err)
 /* --- steps -----------------------------------------------------------------------------------------------
  */
 
+/* After a step that took long; rows may be large, and disks slow. */
+static void rest(struct round *round, int64_t took_ms)
+{
+    int64_t more = took_ms * (1 + STEP_REST) - STEP_GAP_MS;
+    if (more > 0)
+        round->at_ms += more;
+}
+
 bool keeper_step(struct keeper *k, int64_t now_wall_ms, int64_t now_mono_ms, struct err *err)
 {
     bool ok = true;
+    int64_t started = clock_mono_ms();
     if (k->delivery.at_ms <= now_mono_ms) {
         ok = delivery_step(k, now_mono_ms, err);
         if (!ok)
             pause_round(k, &k->delivery, now_mono_ms);
+        rest(&k->delivery, clock_mono_ms() - started);
     } else if (k->sweep.at_ms <= now_mono_ms) {
         ok = sweep_step(k, now_wall_ms, now_mono_ms, err);
+        rest(&k->sweep, clock_mono_ms() - started);
     }
     return ok;
 }

@@ -1,5 +1,7 @@
 #include "state-manager/store/sqlite_docs.h"
 
+enum { LIST_MAX = 1000 };
+
 /* The lists of one kind: of all, of a state, of two states (two indexes merged), of an owner, of an owner in
  * one of two states. Empty parameters that a text does not have are bound all the same. */
 enum list { LIST_ALL, LIST_STATE, LIST_STATES, LIST_OWNER, LIST_OWNER_STATES, LIST_COUNT };
@@ -7,6 +9,19 @@ enum list { LIST_ALL, LIST_STATE, LIST_STATES, LIST_OWNER, LIST_OWNER_STATES, LI
 #define ROWS(plural) "SELECT key, rank, ord, doc FROM " plural " WHERE tenant = ?1 AND parent = ?2 "
 #define BEHIND       "AND (rank, ord) < (?3, ?4) "
 #define NEWEST_FIRST "ORDER BY rank DESC, ord DESC LIMIT ?5"
+/* All of a filed kind, merged from the newest of each state: an index for this list alone would be one more
+ * for every write to keep. */
+#define STATES(plural)                                                                                   \
+    "WITH RECURSIVE states(state) AS (SELECT min(state) FROM " plural " WHERE tenant = ?1 AND parent = " \
+    "?2 UNION ALL SELECT (SELECT min(state) FROM " plural " WHERE tenant = ?1 AND parent = ?2 AND "      \
+    "state > states.state) FROM states WHERE state IS NOT NULL) "
+#define ALL_STATES(plural)                                                                               \
+    STATES(plural)                                                                                       \
+    "SELECT key, rank, ord, doc FROM " plural                                                            \
+    " WHERE rowid IN (SELECT newest.rowid FROM states JOIN " plural                                      \
+    " newest ON newest.rowid IN (SELECT rowid FROM " plural                                              \
+    " WHERE tenant = ?1 AND parent = ?2 AND state = states.state " BEHIND NEWEST_FIRST ") " NEWEST_FIRST \
+    ") " NEWEST_FIRST
 
 static const struct {
     const char *get, *put, *scan, *expire, *list[LIST_COUNT];
@@ -20,7 +35,7 @@ static const struct {
              " WHERE tenant = ?1 AND key > ?2 ORDER BY key LIMIT ?3",                                       \
      .expire = "DELETE FROM " plural " WHERE rowid IN (SELECT rowid FROM " plural                           \
                " WHERE rank < ?1 ORDER BY rank LIMIT ?2)",                                                  \
-     .list = {[LIST_ALL] = ROWS(plural) BEHIND NEWEST_FIRST,                                                \
+     .list = {[LIST_ALL] = (use)&DOC_FILED ? ALL_STATES(plural) : ROWS(plural) BEHIND NEWEST_FIRST,         \
               [LIST_STATE] = ROWS(plural) "AND state = ?6 " BEHIND NEWEST_FIRST,                            \
               [LIST_STATES] = ROWS(plural) "AND state = ?6 " BEHIND                                         \
                                            "UNION ALL " ROWS(plural) "AND state = ?7 " BEHIND NEWEST_FIRST, \
@@ -81,7 +96,7 @@ static void bind_page(sqlite3_stmt *st, const char *tenant_id, const struct page
     sqlite_bind_view(st, 2, page->parent);
     sqlite3_bind_int64(st, 3, page->has_cursor ? page->rank : INT64_MAX);
     sqlite3_bind_int64(st, 4, page->has_cursor ? page->ord : INT64_MAX);
-    sqlite_bind_u64(st, 5, page->limit < PAGE_ROWS_MAX ? page->limit : PAGE_ROWS_MAX);
+    sqlite_bind_u64(st, 5, page->limit < LIST_MAX ? page->limit : LIST_MAX);
     if (list == LIST_ALL)
         return;
     sqlite_bind_view(st, 6, page->states[0]);

@@ -10,7 +10,7 @@ enum { SCHEMA_VERSION = 2, SCHEMA_VERSION_MAX = SCHEMA_VERSION + 1 };
  */
 static const char *const pragmas[] = {
     "PRAGMA journal_mode=WAL",        "PRAGMA synchronous=FULL",
-    "PRAGMA wal_autocheckpoint=2000", "PRAGMA cache_size=-16000", /* KiB */
+    "PRAGMA wal_autocheckpoint=2000", "PRAGMA cache_size=-32000", /* KiB */
     "PRAGMA temp_store=MEMORY",
 };
 
@@ -21,7 +21,6 @@ static const char *const tables[] = {
     "CREATE TABLE IF NOT EXISTS log(tenant TEXT NOT NULL, n INTEGER NOT NULL, first_seq INTEGER NOT NULL, "
     "last_seq INTEGER NOT NULL, at INTEGER NOT NULL, changes TEXT NOT NULL, events TEXT NOT NULL, "
     "PRIMARY KEY(tenant, n))",
-    "CREATE INDEX IF NOT EXISTS log_by_seq ON log(tenant, last_seq, n)",
     "CREATE TABLE IF NOT EXISTS channels(phone_number_id TEXT PRIMARY KEY, tenant TEXT NOT NULL, "
     "display TEXT NOT NULL, token TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS quarantine(digest TEXT PRIMARY KEY, at INTEGER NOT NULL, reason TEXT NOT "
@@ -37,7 +36,8 @@ static const char *const tables[] = {
 #define INDEX_IF(flag, plural, name, columns) \
     (flag) ? "CREATE INDEX IF NOT EXISTS " plural "_" name " ON " plural "(" columns ")" : ""
 #define X(kind, name, plural, use)                                                         \
-    INDEX_IF((use)&DOC_LISTED, plural, "by_rank", "tenant, parent, rank, ord"),            \
+    INDEX_IF(((use) & (DOC_LISTED | DOC_FILED)) == DOC_LISTED, plural, "by_rank",          \
+             "tenant, parent, rank, ord"),                                                 \
         INDEX_IF((use)&DOC_FILED, plural, "by_state", "tenant, parent, state, rank, ord"), \
         INDEX_IF((use)&DOC_FILED, plural, "by_owner", "tenant, parent, owner, rank, ord"), \
         INDEX_IF((use)&DOC_AGES, plural, "by_age", "rank"),
@@ -48,6 +48,8 @@ static const char *const tables[] = {
 /* From version 1, which had no states and owners and, at first, fewer tables: what the rules of core/ file a
  * conversation under. */
 static const char *const upgrade[] = {
+    "DROP INDEX IF EXISTS conversations_by_rank",
+    "DROP INDEX IF EXISTS log_by_seq",
     "ALTER TABLE quarantine RENAME COLUMN phone_number_id TO channel",
 #define X(kind, name, plural, use)                                                                          \
     "CREATE TABLE IF NOT EXISTS " plural "(tenant TEXT NOT NULL, key TEXT NOT NULL, parent TEXT NOT NULL, " \

@@ -1,11 +1,10 @@
 // make bench: what a delivery, a connection and a webhook cost, beside the floor (one send() from a bare epoll loop) and
 // the services a Node user would write, all in one run on this machine. Prints one table and writes build/bench.json.
-// BENCH_SECONDS (5) is the length of each measurement; ONLY=delivery,memory,ingest,latency selects.
-import { execFileSync, spawn } from 'node:child_process';
+// BENCH_SECONDS (5) is the length of each measurement; ONLY=delivery,memory,ingest,latency,store selects; store.mjs tells of
+// BENCH_MESSAGES.
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 
 const RUN_DIR = fs.mkdtempSync(path.join(os.tmpdir(), 'portalcast-bench-'));
 process.env.RUN_DIR = RUN_DIR;
@@ -13,68 +12,15 @@ const { ROOT, claimPorts, sleep } = await import('../lib/env.mjs');
 const { Broker } = await import('../lib/broker.mjs');
 const { gateway, stateManager } = await import('../lib/services.mjs');
 const { jwt, rest } = await import('../lib/http.mjs');
+const { build, cpu, end, endAll, installPeers, node, rssKb, tool } = await import('./tools.mjs');
+const { measureStore, storeRows } = await import('./store.mjs');
 
-const HERE = path.dirname(fileURLToPath(import.meta.url));
-const TOOLS = path.join(ROOT, 'build/bench');
 const SECONDS = Number(process.env.BENCH_SECONDS ?? 5);
-const ONLY = (process.env.ONLY ?? 'delivery,memory,ingest,latency').split(',');
+const ONLY = (process.env.ONLY ?? 'delivery,memory,ingest,latency,store').split(',');
 const JWT = 'dev-secret-change-me-0123456789abcdef'; // the peers have them built in
 const WEBHOOK = 'bar-app-secret-0123456789abcdef';
 const PAD = 200;
-const children = new Set();
 const result = { seconds: SECONDS, cpus: os.cpus().length, at: new Date().toISOString() };
-
-function build() {
-  fs.mkdirSync(TOOLS, { recursive: true });
-  for (const [name, libraries] of Object.entries({ fanload: ['-lcrypto', '-lm'], fanpub: ['-lrabbitmq'], floor: [], hookload: ['-lcrypto'] }))
-    execFileSync('cc', ['-O2', '-w', '-o', path.join(TOOLS, name), path.join(HERE, `${name}.c`), ...libraries], { stdio: 'inherit' });
-  const modules = path.join(HERE, 'node_modules/.package-lock.json');
-  if (!fs.existsSync(modules) || fs.statSync(modules).mtimeMs < fs.statSync(path.join(HERE, 'package-lock.json')).mtimeMs) {
-    console.error('installing the peers');
-    const headers = fs.existsSync('/usr/include/node/node.h') ? { npm_config_nodedir: '/usr' } : {};
-    execFileSync('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: HERE, env: { ...process.env, ...headers }, stdio: ['ignore', 2, 2] });
-  }
-}
-
-// A child whose output is collected by line.
-function launch(program, args, env = {}) {
-  const child = spawn(program, args, { cwd: RUN_DIR, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'inherit'] });
-  children.add(child);
-  child.lines = [];
-  let rest = '';
-  child.stdout.on('data', (part) => {
-    const lines = (rest + part).split('\n');
-    rest = lines.pop();
-    child.lines.push(...lines);
-  });
-  child.gone = new Promise((done) => child.on('close', (code) => (children.delete(child), done(code))));
-  child.line = async (test, what) => {
-    for (const end = Date.now() + 60000; Date.now() < end; await sleep(10)) {
-      const found = child.lines.find((l) => test.test(l));
-      if (found) return found;
-      if (child.exitCode !== null) break;
-    }
-    throw new Error(`${path.basename(program)}: no ${what}`);
-  };
-  return child;
-}
-
-const tool = (name, args, env) => launch(path.join(TOOLS, name), args.map(String), env);
-const node = (file, args, env) => launch(process.execPath, [path.join(HERE, file), ...args.map(String)], env);
-
-async function end(child) {
-  child.kill('SIGKILL');
-  await child.gone;
-}
-
-// CPU time of all threads so far, in us.
-function cpu(pid) {
-  let total = 0;
-  for (const task of fs.readdirSync(`/proc/${pid}/task`)) total += Number(fs.readFileSync(`/proc/${pid}/task/${task}/schedstat`, 'utf8').split(' ')[0]);
-  return total / 1000;
-}
-
-const rssKb = (pid) => Number(/VmRSS:\s+(\d+)/.exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))[1]);
 
 // What a server spends on a delivery: subscribers join, events flow, CPU between the two / frames that arrived.
 async function fanout(server, port, { conns = 1000, tenants = 1, publish }) {
@@ -197,6 +143,10 @@ async function latency(broker) {
   await ours.end();
 }
 
+async function store(broker) {
+  result.store = await measureStore({ broker, secrets: { jwt: JWT, webhook: WEBHOOK }, seconds: SECONDS, dir: RUN_DIR });
+}
+
 function table() {
   const rows = [];
   const add = (what, ours, peer, mark, met) => rows.push([what, ours, peer, mark, met === undefined ? '' : met ? 'met' : 'MISSED']);
@@ -219,6 +169,7 @@ function table() {
     add('', '', `${amqp.per_s} (Node + confirms, no store)`, '');
   }
   if (result.latency) add('webhook -> browser at 200/s, p50 | p99', `${n(result.latency.p50ms, 1)} | ${n(result.latency.p99ms, 1)} ms`, '', 'p99 < 50 ms', result.latency.p99ms < 50);
+  if (result.store) storeRows(result.store, add);
   const head = ['', 'Portalcast', 'peer', 'mark', ''];
   const all = [head, ...rows].map((row) => row.map(String));
   const widths = head.map((_, i) => Math.max(...all.map((row) => row[i].length)));
@@ -227,7 +178,7 @@ function table() {
 
 let broker;
 async function finish(code) {
-  for (const child of children) child.kill('SIGKILL');
+  endAll();
   await broker?.stop();
   fs.rmSync(RUN_DIR, { recursive: true, force: true });
   process.exit(code);
@@ -236,8 +187,9 @@ for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => finish(1));
 
 try {
   build();
+  if (ONLY.some((name) => ['delivery', 'memory', 'ingest'].includes(name))) installPeers();
   broker = await Broker.start();
-  for (const [name, run] of Object.entries({ delivery, memory, ingest, latency })) {
+  for (const [name, run] of Object.entries({ delivery, memory, ingest, latency, store })) {
     if (!ONLY.includes(name)) continue;
     console.error(`measuring ${name}`);
     await run(broker);

@@ -88,6 +88,35 @@ START_TEST(only_the_beginning_of_a_log_is_trimmed)
 }
 END_TEST
 
+/* Entries of 0, 1... events, the oldest gone: from every event on it goes on with the entry of the next. */
+START_TEST(a_log_is_found_by_any_event)
+{
+    enum { ENTRIES = 37, GONE = 5 };
+    uint64_t last[ENTRIES + 1] = {0};
+    size_t removed;
+    for (uint64_t n = 1; n <= ENTRIES; n++) {
+        last[n] = last[n - 1] + (n * n) % 4;
+        struct entry e = store_entry("t1", n, "[]", last[n - 1] + 1, last[n]);
+        e.at_wall_ms = AT + (int64_t)n;
+        ck_assert(store_commit(&e));
+    }
+    CK_STORE(stores.writer, mark, &(struct mark){"t1", ENTRIES, 0}, 1);
+    CK_STORE(stores.writer, trim_log, &(struct trim){"t1", AT + GONE + 1, 0, GONE}, &removed);
+    ck_assert_uint_eq(removed, GONE);
+    for (uint64_t after = 0; after <= last[ENTRIES] + 1; after++) {
+        struct seen seen = {.stop_after = 1};
+        char wanted[32] = "";
+        uint64_t n = GONE + 1;
+        while (n <= ENTRIES && last[n] <= after)
+            n++;
+        if (n <= ENTRIES)
+            snprintf(wanted, sizeof wanted, "%d:[] ", (int)n);
+        CK_STORE(stores.reader, read_log, "t1", LOG_BY_SEQ, after, false, on_entry, &seen);
+        ck_assert_str_eq(seen.text, wanted);
+    }
+}
+END_TEST
+
 START_TEST(a_trimmed_log_goes_on)
 {
     struct head head;
@@ -216,6 +245,7 @@ void contract_keep_add(TCase *t)
 {
     tcase_add_loop_test(t, a_log_is_trimmed_at_its_old_end, 0, countof(trims));
     tcase_add_test(t, only_the_beginning_of_a_log_is_trimmed);
+    tcase_add_test(t, a_log_is_found_by_any_event);
     tcase_add_test(t, a_trimmed_log_goes_on);
     tcase_add_test(t, tenants_are_walked_by_id);
     tcase_add_test(t, a_tenant_begins_behind_a_position);
