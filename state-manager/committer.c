@@ -381,13 +381,19 @@ static void finish_job(struct committer *c, struct job *job)
         job_destroy(job);
 }
 
+/* Marks name the tenant of their job until they are kept. */
+static bool is_settled(const struct committer *c, const struct job *job)
+{
+    return !job->open_tasks && (job->type != JOB_MARK || !c->mark_count);
+}
+
 /* Answers whose commands are all settled: a tenant that meets conflicts, or has more than one entry takes,
  * does not hold up the others of its group. What was put aside is kept first. */
 static void finish_settled(struct committer *c, struct job **jobs, size_t n)
 {
     keep_aside(c, jobs, n);
     for (size_t i = 0; i < n; i++)
-        if (jobs[i] && !jobs[i]->open_tasks) {
+        if (jobs[i] && is_settled(c, jobs[i])) {
             finish_job(c, jobs[i]);
             jobs[i] = NULL;
         }

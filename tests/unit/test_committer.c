@@ -261,6 +261,25 @@ START_TEST(who_meets_rivals_holds_up_nobody_else)
 }
 END_TEST
 
+START_TEST(a_mark_shares_a_group_with_calls)
+{
+    struct head head;
+    submit_event(1);
+    struct job *job = job_create(JOB_MARK, 0);
+    memcpy(job->tenant_id, "t1", 3);
+    job->mark.published = 1;
+    ck_assert(jobs_submit(jobs, job, VIEW("t1"), NULL));
+    run_until(1);
+    for (int i = 0; i < 200; i++) {
+        ck_assert(f.reader->ops->head(f.reader, "t1", &head, NULL));
+        if (head.published == 1)
+            return;
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    }
+    ck_abort_msg("the mark was lost");
+}
+END_TEST
+
 START_TEST(a_rival_who_is_always_first_ends_in_503)
 {
     troubled.rivals = 1000;
@@ -382,6 +401,7 @@ Suite *suite_committer(void)
     tcase_add_test(t, a_refused_call_harms_no_webhook_that_changes_nothing);
     tcase_add_test(t, an_entry_that_a_rival_was_first_with_is_decided_again);
     tcase_add_test(t, who_meets_rivals_holds_up_nobody_else);
+    tcase_add_test(t, a_mark_shares_a_group_with_calls);
     tcase_add_test(t, a_rival_who_is_always_first_ends_in_503);
     tcase_add_test(t, a_failed_commit_answers_nobody_ok);
     tcase_add_test(t, health_comes_back_without_a_caller);
