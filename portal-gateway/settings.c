@@ -1,4 +1,5 @@
 #include "portal-gateway/settings.h"
+#include "portal-gateway/advertise.h"
 #include <stddef.h>
 #include <string.h>
 #include <unistd.h>
@@ -26,11 +27,19 @@ const struct config_row gateway_settings_rows[] = {
     CONFIG_TEXT_ROW("JWT_AUDIENCE", jwt_audience, "", 0, "required aud; empty: not checked"),
     CONFIG_TEXT_ROW("GATEWAY_HOST", host, "127.0.0.1", CONFIG_REQUIRED, "address to listen on"),
     CONFIG_NUMBER_ROW("GATEWAY_PORT", port, "3015", 0, 65535, "port to listen on; 0: any free one"),
+    CONFIG_TEXT_ROW("ADVERTISE_URL", advertise_url, "", 0,
+                    "how other gateways reach this one, http://<host>:<port>; empty: GATEWAY_HOST and "
+                    "GATEWAY_PORT, or this machine's name"),
+    CONFIG_TEXT_ROW(
+        "RELAY_SECRET", relay_secret, "", CONFIG_SECRET,
+        "shared by all gateways, which relay to each other; empty: JWT_SECRET, where there is one"),
     CONFIG_NUMBER_ROW("PING_INTERVAL_MS", ping_interval_ms, "25000", 50, 600000,
                       "between a pong and the next ping"),
     CONFIG_NUMBER_ROW("PING_TIMEOUT_MS", ping_timeout_ms, "20000", 50, 600000, "how long a pong may take"),
     CONFIG_NUMBER_ROW("CONNECT_TIMEOUT_MS", connect_timeout_ms, "10000", 50, 600000,
                       "from the open connection to a session that hears events"),
+    CONFIG_NUMBER_ROW("UPGRADE_TIMEOUT_MS", upgrade_timeout_ms, "10000", 50, 600000,
+                      "how long a WebSocket may take to take over from polling"),
     CONFIG_NUMBER_ROW("MAX_PAYLOAD", max_payload, "1000000", 1024, 100000000,
                       "bytes of one message of a client"),
     CONFIG_SWITCH_ROW("RECOVERY", recovery, "on",
@@ -38,6 +47,17 @@ const struct config_row gateway_settings_rows[] = {
     CONFIG_NUMBER_ROW("MAX_CONNECTIONS", max_connections, "20000", 1, 1000000, "sessions of this process"),
     CONFIG_NUMBER_ROW("MAX_CONNECTIONS_PER_USER", max_connections_per_user, "100", 0, 1000000,
                       "sessions of one user here; 0: unlimited"),
+    CONFIG_NUMBER_ROW("MAX_CONNECTIONS_PER_ADDRESS", max_connections_per_address, "0", 0, 1000000,
+                      "sessions of one address here (of IPv6: of its /64); 0: unlimited"),
+    CONFIG_NUMBER_ROW("MAX_CONNECTIONS_PER_TENANT", max_connections_per_tenant, "0", 0, 1000000,
+                      "sessions of one tenant here; 0: unlimited"),
+    CONFIG_TEXT_ROW("TRUSTED_PROXIES", trusted_proxies, "", 0,
+                    "addresses and networks, comma-separated, whose X-Forwarded-For is believed"),
+    CONFIG_NUMBER_ROW(
+        "MESSAGE_RATE", message_rate, "100", 0, 1000000,
+        "messages a second of one client, ten times as many at once; more: it is cut (4429); 0: "
+        "unlimited"),
+    CONFIG_NUMBER_ROW("BYTE_RATE", byte_rate, "1000000", 0, 50000000, "the same in bytes"),
     CONFIG_NUMBER_ROW("TOKEN_EXPIRING_SECONDS", token_expiring_s, "60", 0, 86400,
                       "how long before expiry token_expiring is sent"),
     CONFIG_NUMBER_ROW("LAG_MAX_EVENTS", lag_events, "1000", 1, 1000000,
@@ -55,11 +75,22 @@ const struct config_row gateway_settings_rows[] = {
     CONFIG_NUMBER_ROW("DRAIN_SECONDS", drain_s, "5", 0, 3600,
                       "over how long connections are closed after SIGTERM"),
     CONFIG_TEXT_ROW("WWW_DIR", www_dir, "", 0, "the page's files; empty: found beside the binary"),
+    CONFIG_TEXT_ROW(
+        "SOCKET_IO_CLIENT_DIR", client_dir, "", 0,
+        "folder dist of npm's socket.io-client, served under /socket.io/; empty: looked for where "
+        "npm and Debian install it"),
     CONFIG_SWITCH_ROW("DEMO", demo, "off", "1: weak secrets are accepted"),
 };
 const size_t gateway_settings_row_count = countof(gateway_settings_rows);
 
-enum { LINGER_MS = 60000, RING_LEAST_MS = 60000, HEADS_INTERVAL_MS = 5000, BIND_ALL_OVER = 1000 };
+enum {
+    LINGER_MS = 60000,
+    RING_LEAST_MS = 60000,
+    HEADS_INTERVAL_MS = 5000,
+    BIND_ALL_OVER = 1000,
+    BURST_S = 10,      /* what a rate allows in so many seconds may come at once */
+    BURST_PAYLOADS = 4 /* and so many messages of MAX_PAYLOAD bytes, in any case */
+};
 
 static const char *const profile_names[] = {
 #define X(id, name) name,
@@ -83,6 +114,14 @@ static bool find_profile(struct settings *s, struct buf *faults)
     return !buf_addf(faults, "PROFILE: %s is none of agent-portal, conformance\n", s->profile);
 }
 
+/* What suites of the protocol send is nobody's flood. */
+static struct rate rate_of(const struct settings *s, int64_t per_second, int64_t at_least)
+{
+    int64_t at_once = per_second * BURST_S;
+    return (struct rate){.per_second = s->policy.profile == PROFILE_CONFORMANCE ? 0 : per_second,
+                         .at_once = at_once > at_least ? at_once : at_least};
+}
+
 static void fill_policy(struct settings *s)
 {
     s->policy = (struct policy){
@@ -90,12 +129,17 @@ static void fill_policy(struct settings *s)
         .ping_interval_ms = s->ping_interval_ms,
         .ping_timeout_ms = s->ping_timeout_ms,
         .connect_timeout_ms = s->connect_timeout_ms,
+        .upgrade_timeout_ms = s->upgrade_timeout_ms,
         .token_warning_ms = s->token_expiring_s * 1000,
         .linger_ms = LINGER_MS,
         .heads_interval_ms = HEADS_INTERVAL_MS,
         .gather_ms = s->gather_ms,
         .max_payload = (size_t)s->max_payload,
         .connections_per_user = (size_t)s->max_connections_per_user,
+        .connections_per_address = (size_t)s->max_connections_per_address,
+        .connections_per_tenant = (size_t)s->max_connections_per_tenant,
+        .messages = rate_of(s, s->message_rate, 0),
+        .bytes = rate_of(s, s->byte_rate, BURST_PAYLOADS * s->max_payload),
         .ring_events = (size_t)s->ring_events,
         .ring_bytes = (size_t)s->ring_bytes,
         .lag_events = (uint64_t)s->lag_events,
@@ -116,21 +160,40 @@ static bool check_secret(const char *name, const char *secret, bool required, st
     return true;
 }
 
+static bool check_advertise_url(const struct settings *s, struct buf *faults)
+{
+    char host[ADVERTISE_HOST_SIZE];
+    int port;
+    return !*s->advertise_url || advertise_parse(s->advertise_url, host, &port) ||
+           !buf_addf(faults, "ADVERTISE_URL: not http://<host>:<port>\n");
+}
+
+static bool read_proxies(struct settings *s, struct buf *faults)
+{
+    struct err err = {0};
+    return networks_parse(s->trusted_proxies, &s->proxies, &err) ||
+           !buf_addf(faults, "TRUSTED_PROXIES: %s\n", err.text);
+}
+
 /* What no single row can say. */
 static bool check_secrets(const struct settings *s, struct buf *faults)
 {
-    if (strcmp(s->jwt_alg, "HS256") != 0 || s->demo || s->policy.profile == PROFILE_CONFORMANCE)
+    if (s->demo)
         return true;
-    bool now = check_secret("JWT_SECRET", s->jwt_secret, true, faults);
-    bool before = check_secret("JWT_SECRET_PREVIOUS", s->jwt_secret_previous, false, faults);
-    return now && before;
+    bool fine = check_secret("RELAY_SECRET", s->relay_secret, false, faults);
+    if (strcmp(s->jwt_alg, "HS256") != 0 || s->policy.profile == PROFILE_CONFORMANCE)
+        return fine;
+    fine &= check_secret("JWT_SECRET", s->jwt_secret, true, faults);
+    fine &= check_secret("JWT_SECRET_PREVIOUS", s->jwt_secret_previous, false, faults);
+    return fine;
 }
 
 bool gateway_settings_load(struct settings *s, struct buf *faults)
 {
     *s = (struct settings){0};
     if (!config_load(s, gateway_settings_rows, countof(gateway_settings_rows), faults) ||
-        !find_profile(s, faults) || !check_secrets(s, faults))
+        !find_profile(s, faults) || !check_advertise_url(s, faults) || !read_proxies(s, faults) ||
+        !check_secrets(s, faults))
         return false;
     if (!log_level_parse(s->log_level, &s->threshold))
         s->threshold = LOG_INFO;
@@ -140,5 +203,6 @@ bool gateway_settings_load(struct settings *s, struct buf *faults)
 
 void gateway_settings_free(struct settings *s)
 {
+    networks_free(&s->proxies);
     config_free(s, gateway_settings_rows, countof(gateway_settings_rows));
 }

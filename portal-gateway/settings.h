@@ -6,6 +6,7 @@
 #define PORTAL_GATEWAY_SETTINGS_H
 
 #include "portal-gateway/core/policy.h"
+#include "shared/address.h"
 #include "shared/buf.h"
 #include "shared/compiler.h"
 #include "shared/config.h"
@@ -19,17 +20,21 @@ struct settings {
     char *log_level;
     char *allowed_origins;
     char *jwt_alg, *jwt_secret, *jwt_secret_previous, *jwt_public_keys, *jwt_issuer, *jwt_audience;
-    char *host;
+    char *host, *advertise_url, *relay_secret;
     int64_t port;
-    int64_t ping_interval_ms, ping_timeout_ms, connect_timeout_ms, max_payload;
+    int64_t ping_interval_ms, ping_timeout_ms, connect_timeout_ms, upgrade_timeout_ms, max_payload;
     bool recovery, demo;
-    int64_t max_connections, max_connections_per_user;
+    int64_t max_connections, max_connections_per_user, max_connections_per_address,
+        max_connections_per_tenant;
+    int64_t message_rate, byte_rate;
+    char *trusted_proxies;
     int64_t token_expiring_s;
     int64_t lag_events, lag_bytes, lag_s, ring_events, ring_bytes, gather_ms;
     int64_t queue_messages, queue_bytes;
     int64_t drain_s;
-    char *www_dir;
+    char *www_dir, *client_dir;
     enum log_level threshold; /* of log_level */
+    struct networks proxies;  /* of trusted_proxies */
     struct policy policy;     /* what core needs of all this */
 };
 

@@ -39,6 +39,13 @@ struct loop_wake {
     void *ctx;
 };
 
+struct loop_watch {
+    uv_poll_t uv;
+    void (*callback)(void *ctx, int events);
+    void *ctx;
+    int wanted;
+};
+
 /* Handles are embedded as first members, and libuv may call nobody while it starts one: a failure here means
  * that the process is out of file descriptors before it has begun. */
 static void must(int result)
@@ -74,7 +81,7 @@ void loop_destroy(struct loop *loop)
     for (int turn = 0; turn < CLOSING_TURNS; turn++)
         uv_run(&loop->uv, UV_RUN_NOWAIT);
     int left = uv_loop_close(&loop->uv);
-    assert(left == 0 && "a timer or wake outlived its loop");
+    assert(left == 0 && "a timer, wake or watch outlived its loop");
     (void)left;
     free(loop);
 }
@@ -209,4 +216,52 @@ void loop_wake_destroy(struct loop_wake *wake)
 {
     if (wake)
         uv_close((uv_handle_t *)&wake->uv, free_wake);
+}
+
+static void free_watch(uv_handle_t *handle)
+{
+    free(container_of(handle, struct loop_watch, uv));
+}
+
+static void on_watch(uv_poll_t *handle, int status, int events)
+{
+    struct loop_watch *watch = container_of(handle, struct loop_watch, uv);
+    int happened = 0;
+    if (status < 0) {
+        watch->wanted = 0; /* libuv has stopped it */
+        happened = LOOP_READ | LOOP_WRITE;
+    }
+    if (events & UV_READABLE)
+        happened |= LOOP_READ;
+    if (events & UV_WRITABLE)
+        happened |= LOOP_WRITE;
+    watch->callback(watch->ctx, happened);
+}
+
+struct loop_watch *loop_watch_create(struct loop *loop, int fd, void (*callback)(void *, int), void *ctx)
+{
+    struct loop_watch *watch = xcalloc(1, sizeof *watch);
+    must(uv_poll_init(&loop->uv, &watch->uv, fd));
+    watch->callback = callback;
+    watch->ctx = ctx;
+    return watch;
+}
+
+void loop_watch_want(struct loop_watch *watch, int events)
+{
+    if (watch->wanted == events)
+        return;
+    watch->wanted = events;
+    if (!events) {
+        uv_poll_stop(&watch->uv);
+        return;
+    }
+    int native = (events & LOOP_READ ? UV_READABLE : 0) | (events & LOOP_WRITE ? UV_WRITABLE : 0);
+    must(uv_poll_start(&watch->uv, native, on_watch));
+}
+
+void loop_watch_destroy(struct loop_watch *watch)
+{
+    if (watch)
+        uv_close((uv_handle_t *)&watch->uv, free_watch);
 }

@@ -3,8 +3,8 @@
  * only).
  *
  * Thread: everything belongs to the thread that calls loop_run(), except loop_wake_signal(), which any thread
- * may call. Lifetime: timers and wakes are destroyed before the loop; their callbacks never run after their
- * destroy.
+ * may call. Lifetime: timers, wakes and watches are destroyed before the loop; their callbacks never run
+ * after their destroy.
  */
 #ifndef SHARED_LOOP_H
 #define SHARED_LOOP_H
@@ -14,6 +14,7 @@
 struct loop;
 struct loop_timer;
 struct loop_wake;
+struct loop_watch;
 
 struct loop *loop_create(void);
 void loop_destroy(struct loop *loop);
@@ -43,5 +44,15 @@ void loop_timer_destroy(struct loop_timer *timer); /* NULL-safe; may be called f
 struct loop_wake *loop_wake_create(struct loop *loop, void (*callback)(void *), void *ctx);
 void loop_wake_signal(void *wake); /* any thread; void * so that it fits mailbox_create() */
 void loop_wake_destroy(struct loop_wake *wake);
+
+/* Tells when a socket can be read or written. An error shows as both: the next call on the socket says which.
+ */
+enum { LOOP_READ = 1, LOOP_WRITE = 2 };
+struct loop_watch *loop_watch_create(struct loop *loop, int fd, void (*callback)(void *ctx, int events),
+                                     void *ctx);
+/* What to wait for from now on; 0: nothing. */
+void loop_watch_want(struct loop_watch *watch, int events);
+/* NULL-safe; may be called from its own callback. The fd stays the caller's, who may close it at once. */
+void loop_watch_destroy(struct loop_watch *watch);
 
 #endif

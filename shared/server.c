@@ -3,7 +3,6 @@
 #include "shared/loop.h"
 #include "shared/mem.h"
 #include "shared/server_parts.h"
-#include <fcntl.h>
 #include <libwebsockets.h>
 #include <stdlib.h>
 #include <string.h>
@@ -118,7 +117,9 @@ struct view request_header(const struct request *r, const char *name)
         {"range", WSI_TOKEN_HTTP_RANGE},
         {"referer", WSI_TOKEN_HTTP_REFERER},
         {"sec-websocket-extensions", WSI_TOKEN_EXTENSIONS},
+        {"sec-websocket-key", WSI_TOKEN_KEY},
         {"sec-websocket-protocol", WSI_TOKEN_PROTOCOL},
+        {"sec-websocket-version", WSI_TOKEN_VERSION},
         {"upgrade", WSI_TOKEN_UPGRADE},
         {"user-agent", WSI_TOKEN_HTTP_USER_AGENT},
         {"x-forwarded-for", WSI_TOKEN_X_FORWARDED_FOR},
@@ -260,12 +261,9 @@ static void adopt_with_clean_head(struct conn *c)
                      "GET / HTTP/1.1\r\nHost: %.*s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                      "Sec-WebSocket-Key: %.*s\r\nSec-WebSocket-Version: 13\r\n\r\n",
                      VIEW_ARG(h), VIEW_ARG(k));
-    int fd = fcntl(c->fd, F_DUPFD_CLOEXEC, 0);
+    int fd = net_take_socket(c);
     if (fd < 0)
         return;
-    /* The old connection is left with an empty shell: closing it would shut the socket down for both. */
-    loop_silence_fd(s->loop, c->fd);
-    dup3(s->spare_fd, c->fd, O_CLOEXEC);
     s->adopting = c;
     lws_adopt_socket_vhost_readbuf(s->vhost, fd, head, (size_t)n);
     s->adopting = NULL;
@@ -289,8 +287,9 @@ static bool ask_handler(struct conn *c)
     }
     x->is_answered = true;
     c->is_upgrading = true;
-    c->ws.user = answer.user;
-    c->subprotocol = answer.subprotocol;
+    c->ws = (struct ws){.user = answer.user, .kind = answer.kind};
+    if (*answer.subprotocol && lws_hdr_total_length(c->wsi, WSI_TOKEN_PROTOCOL) > 0)
+        c->subprotocol = xstrdup(answer.subprotocol);
     return true;
 }
 
@@ -316,8 +315,6 @@ static bool on_upgrade(struct conn *c)
     bool is_clean = !is_offered && lws_hdr_total_length(c->wsi, WSI_TOKEN_EXTENSIONS) <= CLEAN_LIST_MAX &&
                     lws_hdr_total_length(c->wsi, WSI_TOKEN_CONNECTION) <= CLEAN_LIST_MAX;
     exchange_destroy(c->exchange);
-    if (!is_offered)
-        c->subprotocol = NULL;
     if (!is_clean)
         adopt_with_clean_head(c);
     return is_clean;
@@ -352,6 +349,7 @@ static void on_new_connection(struct lws *wsi)
         c->is_upgrading = true;
         c->ws = from->ws;
         c->subprotocol = from->subprotocol;
+        from->subprotocol = NULL;
         from->is_upgrading = false;
     }
     lws_set_wsi_user(wsi, c);
@@ -366,6 +364,8 @@ static void on_ended(struct conn *c)
     conn_enter(c, CONN_CUT);
     c->server->live--;
     buf_free(&c->message);
+    free(c->subprotocol);
+    c->subprotocol = NULL;
     exchange_destroy(c->exchange);
     const struct server_handler *handler = c->server->options.handler;
     /* Accepted, and gone before the 101: what the handler keeps for it has to be given back all the same. */
@@ -415,6 +415,8 @@ static bool on_ws_event(struct conn *c, enum lws_callback_reasons reason, void *
 {
     switch ((int)reason) {
     case LWS_CALLBACK_ESTABLISHED:
+        free(c->subprotocol);
+        c->subprotocol = NULL;
         ws_on_open(c);
         return true;
     case LWS_CALLBACK_RECEIVE:
@@ -442,7 +444,7 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
     struct conn *c = user;
     switch ((int)reason) {
     case LWS_CALLBACK_FILTER_NETWORK_CONNECTION: /* user is something else here */
-        return s->is_stopped || s->live >= s->options.max_connections;
+        return s->is_stopped || s->live >= s->options.max_connections || !server_may_open_files(s);
     case LWS_CALLBACK_EVENT_WAIT_CANCELLED:
         s->is_kicked = false;
         return 0;
@@ -527,7 +529,7 @@ struct server *server_create(struct loop *loop, const struct server_options *opt
     s->options.host = xstrdup(options->host);
     s->options.server_name = options->server_name ? xstrdup(options->server_name) : NULL;
     s->spare_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    net_cap_connections(&s->options.max_connections);
+    s->files = net_cap_connections(&s->options.max_connections);
     server_init_requests(s);
     lws_set_log_level(LLL_ERR | LLL_WARN, on_library_log);
     if (!open_library(s)) {

@@ -62,21 +62,30 @@ struct reply_header {
 struct reply {
     int status;
     const char *content_type; /* NULL: no body */
-    struct view body;         /* copied */
+    struct view body;         /* copied, except where body_stays */
+    bool body_stays;          /* it outlives the server; only from on_request on */
     const struct reply_header *headers;
     size_t header_count;
     bool close; /* Connection: close */
 };
 
+enum { SUBPROTOCOL_SIZE = 65 };
+
 struct upgrade {
-    const char *subprotocol; /* to be answered, a literal; NULL: none */
-    void *user;              /* what ws_user() gives from then on */
+    char subprotocol[SUBPROTOCOL_SIZE]; /* to be answered; "": none */
+    void *user;                         /* what ws_user() gives from then on */
+    unsigned char kind; /* what ws_kind() gives: which kind of user that is, the handler's business */
 };
 
 struct server_handler {
+    /* The head of a request with a body, before the body is read. True: on_request follows, or on_gone.
+     * False: after having called server_reply(), which then says Connection: close; the body is not read.
+     * Limits the body in the place of max_body. NULL: every body up to max_body is read. */
+    bool (*on_head)(void *ctx, const struct request *r, uint64_t body_bytes);
     /* A whole request. One server_reply() must follow, now or later. */
     void (*on_request)(void *ctx, const struct request *r);
-    /* The client of an unanswered request went away (server_reply() for it returns false from now on). */
+    /* The client of an unanswered request went away (server_reply() for it returns false from now on), or its
+     * body did not come in time. Of requests that on_head or on_request was called for. */
     void (*on_gone)(void *ctx, uint64_t request_id);
     /* A WebSocket upgrade request. True: accepted as filled in. False: after having called server_reply().
      * NULL: every upgrade is answered 426. */
@@ -95,10 +104,13 @@ struct server_handler {
 
 struct server_options {
     const char *host;
-    int port;                /* 0: any free one, see server_port() */
-    size_t max_body;         /* bytes; more is 413 */
-    size_t max_message;      /* bytes of a WebSocket message; more is close 1009 */
-    size_t max_connections;  /* more are closed on accept */
+    int port;               /* 0: any free one, see server_port() */
+    size_t max_body;        /* bytes; more is 413; see on_head */
+    size_t max_message;     /* bytes of a WebSocket message; more is close 1009 */
+    size_t max_connections; /* more are closed on accept */
+    /* NULL, or where it stands how many files the caller has open beside, in great numbers: connections are
+     * closed on accept too when the process may open hardly any more. */
+    const size_t *other_files;
     int head_timeout_ms;     /* request line and headers */
     int body_timeout_ms;     /* whole body */
     const char *server_name; /* Server: header */
@@ -113,12 +125,22 @@ void server_stop_listening(struct server *s);
 void server_destroy(struct server *s);
 int server_port(const struct server *s);
 size_t server_connections(const struct server *s);
+/* Whether the process may open some files more, see other_files. */
+bool server_may_open_files(const struct server *s);
 
 /* Answers a request. False: its client is gone, or it has been answered. Content-Length, Date and Server are
  * added. */
 bool server_reply(struct server *s, uint64_t request_id, const struct reply *reply);
+/* Cuts the connection of a request that is not answered, from the loop's next turn; on_gone follows. */
+void server_abort(struct server *s, uint64_t request_id);
+/* Only while on_upgrade runs, which then returns false: takes the connection away from the server, as if the
+ * request had been answered. Returns the socket, the caller's from now on; -1: none. */
+int server_take_socket(struct server *s, uint64_t request_id) MUSTCHECK;
 
 void *ws_user(const struct ws *ws);
+unsigned ws_kind(const struct ws *ws);
+/* It belongs to somebody else from now on. */
+void ws_set_user(struct ws *ws, void *user, unsigned char kind);
 const char *ws_address(const struct ws *ws);
 
 /* The header of an unmasked, final frame (RFC 6455, 5.2); returns its length, 2 to 10. */

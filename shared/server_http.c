@@ -148,8 +148,9 @@ static bool is_broken(ssize_t sent)
     return sent < 0 && errno != EAGAIN && errno != EINTR;
 }
 
-/* Writes head and body in one system call; what the kernel does not take is kept for the tick. */
-static void send_reply(struct exchange *x, struct view head, struct view body)
+/* Writes head and body in one system call; what the kernel does not take is kept for the tick. Large bodies
+ * that stay are not copied: there may be many clients that ask for them and do not read. */
+static void send_reply(struct exchange *x, struct view head, struct view body, bool body_stays)
 {
     struct iovec parts[] = {{(void *)(uintptr_t)head.p, head.n}, {(void *)(uintptr_t)body.p, body.n}};
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = body.n ? 2 : 1};
@@ -164,7 +165,11 @@ static void send_reply(struct exchange *x, struct view head, struct view body)
     buf_init(&x->rest, head.n + body.n);
     for (size_t i = 0; i < countof(parts); i++) {
         size_t skip = taken < parts[i].iov_len ? taken : parts[i].iov_len;
-        buf_add(&x->rest, (const char *)parts[i].iov_base + skip, parts[i].iov_len - skip);
+        struct view left = {(const char *)parts[i].iov_base + skip, parts[i].iov_len - skip};
+        if (i && body_stays)
+            x->later = left;
+        else
+            buf_add_view(&x->rest, left);
         taken -= skip;
     }
 }
@@ -182,7 +187,7 @@ static void answer(struct exchange *x, const struct reply *reply)
     http_reply_head(&s->scratch, reply, &context);
     bool has_body =
         reply->content_type && x->request.method != HTTP_HEAD && reply->status != 204 && reply->status != 304;
-    send_reply(x, buf_view(&s->scratch), has_body ? reply->body : VIEW(""));
+    send_reply(x, buf_view(&s->scratch), has_body ? reply->body : VIEW(""), reply->body_stays);
 }
 
 /*
@@ -206,7 +211,7 @@ static void quieten(struct conn *c)
 static bool go_on(struct conn *c)
 {
     struct exchange *x = c->exchange;
-    if (x->rest.len > x->rest_sent) {
+    if (x->rest.len > x->rest_sent || x->later.n) {
         if (c->state != CONN_SENDING) {
             link_no_timeout(c);
             quieten(c);
@@ -237,11 +242,51 @@ bool server_reply(struct server *s, uint64_t request_id, const struct reply *rep
     return true;
 }
 
+void server_abort(struct server *s, uint64_t request_id)
+{
+    struct exchange *x = slot_find(s, request_id);
+    if (x && !x->is_answered)
+        link_cut(x->conn);
+}
+
+int server_take_socket(struct server *s, uint64_t request_id)
+{
+    struct exchange *x = slot_find(s, request_id);
+    if (!x || x->is_answered || !x->conn->dispatching)
+        return -1;
+    int fd = net_take_socket(x->conn);
+    x->is_answered = fd >= 0;
+    return fd;
+}
+
+/* After an answer before the body was read: closing now, with bytes unread, would reset the connection and
+ * might take the answer with it. */
+static void linger(struct conn *c)
+{
+    struct exchange *x = c->exchange;
+    if (!x->rest.len)
+        shutdown(c->fd, SHUT_WR);
+    x->expected = 0;
+    conn_enter(c, CONN_LINGERING);
+}
+
+/* The handler will not be asked for an answer any more. */
+static void take_back(struct exchange *x)
+{
+    const struct server *s = x->conn->server;
+    bool is_awaited = x->is_shown && !x->is_answered;
+    x->is_shown = false;
+    x->is_answered = true;
+    if (is_awaited)
+        s->options.handler->on_gone(s->options.ctx, x->request.id);
+}
+
 bool http_refuse(struct conn *c, int status)
 {
     static const struct reply_header upgrade[] = {{"Upgrade", "websocket"}, {"Sec-WebSocket-Version", "13"}};
     struct exchange *x = c->exchange;
     struct buf body;
+    take_back(x);
     buf_init(&body, 1024);
     http_refusal_body(status, &body);
     struct reply reply = {.status = status,
@@ -256,11 +301,7 @@ bool http_refuse(struct conn *c, int status)
         return false;
     if (!x->promises_body)
         return false;
-    /* Closing now, with bytes unread, would reset the connection and might take the refusal with it. */
-    if (!x->rest.len)
-        shutdown(c->fd, SHUT_WR);
-    x->expected = 0;
-    conn_enter(c, CONN_LINGERING);
+    linger(c);
     return true;
 }
 
@@ -285,19 +326,44 @@ static bool dispatch(struct conn *c)
     return true;
 }
 
+/* Asks the handler whether it wants the body; false: it has answered. */
+static bool is_body_wanted(struct conn *c, uint64_t body_bytes)
+{
+    struct server *s = c->server;
+    struct exchange *x = c->exchange;
+    if (!s->options.handler->on_head)
+        return true;
+    bool close = x->close;
+    x->close = true; /* what an answer has to say now */
+    c->dispatching = true;
+    x->is_shown = s->options.handler->on_head(s->options.ctx, &x->request, body_bytes);
+    c->dispatching = false;
+    x->close = close;
+    return x->is_shown;
+}
+
 bool http_on_head(struct conn *c, const struct http_head *head)
 {
     struct exchange *x = c->exchange;
+    const struct server_options *options = &c->server->options;
     bool asks_keep_alive = http_list_has(head->connection, "keep-alive");
     x->says_keep_alive = asks_keep_alive && !http_is_1_1(head->version);
     x->close = http_list_has(head->connection, "close") || (!http_is_1_1(head->version) && !asks_keep_alive);
     x->promises_body = http_head_promises_body(head);
     uint64_t body_bytes;
-    int status = http_head_check(head, c->server->options.max_body, &body_bytes);
+    int status = http_head_check(head, options->handler->on_head ? SIZE_MAX : options->max_body, &body_bytes);
     if (status)
         return http_refuse(c, status);
     if (!body_bytes)
         return dispatch(c);
+    if (!is_body_wanted(c, body_bytes)) {
+        if (!x->is_answered)
+            return http_refuse(c, 403);
+        if (x->rest.len && !link_queue(c, x->rest.data, x->rest.len))
+            return false;
+        linger(c);
+        return true;
+    }
     x->expected = (size_t)body_bytes;
     buf_init(&x->body, x->expected);
     conn_enter(c, CONN_READING);
@@ -403,13 +469,20 @@ static void look_after_parked(struct server *s, int64_t now)
 static void send_rest(struct conn *c)
 {
     struct exchange *x = c->exchange;
-    ssize_t sent =
-        send(c->fd, x->rest.data + x->rest_sent, x->rest.len - x->rest_sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+    bool is_later = x->rest_sent == x->rest.len;
+    struct view next = x->later;
+    if (!is_later)
+        next = (struct view){x->rest.data + x->rest_sent, x->rest.len - x->rest_sent};
+    ssize_t sent = send(c->fd, next.p, next.n, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (is_broken(sent)) {
         link_cut(c);
         return;
     }
-    x->rest_sent += sent > 0 ? (size_t)sent : 0;
+    size_t taken = sent > 0 ? (size_t)sent : 0;
+    if (is_later)
+        x->later = (struct view){next.p + taken, next.n - taken};
+    else
+        x->rest_sent += taken;
     if (!go_on(c))
         link_cut(c);
 }

@@ -2,6 +2,7 @@
 #include "shared/server_parts.h"
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -25,13 +26,14 @@ static size_t raise_file_limit(void)
     return (size_t)limit.rlim_cur;
 }
 
-void net_cap_connections(size_t *max_connections)
+size_t net_cap_connections(size_t *max_connections)
 {
     size_t files = raise_file_limit(), most = files > 2 * MORE_FILES ? files - MORE_FILES : files / 2;
     if (*max_connections > most) {
         log_warn("too_few_files", "max_connections=%zu files=%zu allowed=%zu", *max_connections, files, most);
         *max_connections = most;
     }
+    return most;
 }
 
 bool net_try_address(const char *host, int port, struct err *err)
@@ -51,6 +53,21 @@ bool net_try_address(const char *host, int port, struct err *err)
     if (fd >= 0)
         close(fd);
     return ok;
+}
+
+bool server_may_open_files(const struct server *s)
+{
+    return s->live + (s->options.other_files ? *s->options.other_files : 0) < s->files;
+}
+
+int net_take_socket(struct conn *c)
+{
+    int fd = fcntl(c->fd, F_DUPFD_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    loop_silence_fd(c->server->loop, c->fd);
+    dup3(c->server->spare_fd, c->fd, O_CLOEXEC);
+    return fd;
 }
 
 void net_peer_address(int fd, char out[static INET6_ADDRSTRLEN])

@@ -42,6 +42,7 @@ enum quiet { QUIET_NOT, QUIET_PAUSED, QUIET_SILENT };
 
 struct ws {
     void *user;
+    unsigned char kind;
 };
 
 struct conn {
@@ -61,7 +62,7 @@ struct conn {
     struct exchange *exchange; /* NULL: none */
     struct ws ws;
     struct buf message; /* an incomplete WebSocket message */
-    const char *subprotocol;
+    char *subprotocol;  /* until the 101 is sent */
     char address[INET6_ADDRSTRLEN];
 };
 
@@ -72,8 +73,9 @@ struct exchange {
     struct buf body;
     struct buf rest; /* of the reply, what the kernel did not take at once */
     size_t rest_sent;
-    size_t expected; /* bytes of body; while lingering, bytes dropped */
-    bool is_shown;   /* the handler knows it */
+    struct view later; /* ... and of a body that stays, which is sent after that */
+    size_t expected;   /* bytes of body; while lingering, bytes dropped */
+    bool is_shown;     /* the handler knows it */
     bool is_answered;
     bool close, says_keep_alive; /* Connection: of the reply */
     bool promises_body;
@@ -93,6 +95,7 @@ struct server {
     int port;
     size_t sockets; /* not yet closed */
     size_t live;    /* not yet ended */
+    size_t files;   /* that may be open, but for a few */
     bool is_stopped;
     bool is_kicked;        /* link_cut() has asked the library to look at its timers */
     int spare_fd;          /* stands in for a socket that was taken from the library */
@@ -138,8 +141,13 @@ void link_cut(struct conn *c);
 
 /* server_net.c: what is asked of the system. */
 
-/* Raises the limit of open files to what is allowed, and lowers *max_connections to what fits in there. */
-void net_cap_connections(size_t *max_connections);
+/* The socket under a new number. What the library is left with is an empty shell: closing the socket itself
+ * would shut it down for both. -1: none. */
+int net_take_socket(struct conn *c);
+
+/* Raises the limit of open files to what is allowed, and lowers *max_connections to what fits in there, which
+ * is returned. */
+size_t net_cap_connections(size_t *max_connections);
 /* Whether the address can be listened on, and if not, why: the library does not tell. */
 bool net_try_address(const char *host, int port, struct err *err) MUSTCHECK;
 /* In text form; "" when the peer has gone. */

@@ -26,6 +26,16 @@ void *ws_user(const struct ws *ws)
     return ws->user;
 }
 
+unsigned ws_kind(const struct ws *ws)
+{
+    return ws->kind;
+}
+
+void ws_set_user(struct ws *ws, void *user, unsigned char kind)
+{
+    *ws = (struct ws){.user = user, .kind = kind};
+}
+
 const char *ws_address(const struct ws *ws)
 {
     return conn_of(ws)->address;

@@ -106,3 +106,11 @@ struct view frame_payload(const struct frame *f)
 {
     return (struct view){(const char *)f->bytes + f->header, f->len - f->header};
 }
+
+struct view frame_open(const void *bytes, size_t len, bool *is_text)
+{
+    const unsigned char *f = bytes;
+    size_t header = (f[1] & 127) == 126 ? 4 : (f[1] & 127) == 127 ? 10 : 2;
+    *is_text = (f[0] & 15) == WS_TEXT;
+    return (struct view){(const char *)f + header, len - header};
+}

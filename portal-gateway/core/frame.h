@@ -46,5 +46,7 @@ struct frame *frame_ref(struct frame *f);
 void frame_unref(struct frame *f); /* NULL-safe */
 /* What is behind the header: all that a transport without frames would send. */
 struct view frame_payload(const struct frame *f);
+/* The same, of the bytes of a whole frame of text or binary. */
+struct view frame_open(const void *bytes, size_t len, bool *is_text);
 
 #endif

@@ -3,6 +3,7 @@
 #include "portal-gateway/core/news.h"
 #include "portal-gateway/core/tenant.h"
 #include "shared/clock.h"
+#include "shared/crypto.h"
 #include "shared/log.h"
 #include "shared/mem.h"
 #include <inttypes.h>
@@ -17,7 +18,8 @@ enum {
     GATHER_FROM = 64,      /* sockets of a tenant from which it is worth waiting for more events */
     UPKEEP_MS = 1000,
     HOLE_MS = 50,
-    HEADS_PER_REQUEST = 500
+    HEADS_PER_REQUEST = 500,
+    BEAT_MS = 2000
 };
 
 struct metric close_meters[CLOSE_REASON_COUNT] = {
@@ -36,11 +38,24 @@ void hub_add(struct hub *h, struct session *s)
     h->session_count++;
     meter_add(OPENED, 1);
     metric_add(&gateway_meters[s->protocol == &protocol_ws ? METER_SESSIONS_WS : METER_SESSIONS_SIO], 1);
+    if (s->protocol != &protocol_ws)
+        sid_index_add(&h->sids, s);
+}
+
+void hub_forget_sid(struct hub *h, struct session *s)
+{
+    sid_index_remove(&h->sids, s);
+}
+
+struct session *hub_find(const struct hub *h, struct view sid)
+{
+    return sid_index_find(&h->sids, sid);
 }
 
 void hub_remove(struct hub *h, struct session *s)
 {
     list_unlink(&s->in_hub);
+    hub_forget_sid(h, s);
     h->session_count--;
     metric_add(&gateway_meters[s->protocol == &protocol_ws ? METER_SESSIONS_WS : METER_SESSIONS_SIO], -1);
 }
@@ -285,11 +300,24 @@ static void forget_old_events(struct hub *h, int64_t now)
         tenant_forget_old(t);
 }
 
+void hub_beat(struct hub *h, enum beat_state state)
+{
+    h->beat_at_ms = loop_now_ms(h->loop) + BEAT_MS;
+    if (!h->upstream.beat || !h->feed_up)
+        return;
+    /* What we say does not come round: their exchange may have been deleted, and our binding with it. */
+    if (peers_are_unheard(&h->peers, loop_now_ms(h->loop)))
+        h->upstream.hear_beats(h->upstream.ctx);
+    h->upstream.beat(h->upstream.ctx, state);
+}
+
 static void on_upkeep(void *ctx)
 {
     struct hub *h = ctx;
     int64_t now = loop_now_ms(h->loop);
     bool all = now >= h->heads_at_ms;
+    if (now >= h->beat_at_ms)
+        hub_beat(h, BEAT_HERE);
     if (all)
         h->heads_at_ms = now + h->policy->heads_interval_ms;
     if (h->rpc_up)
@@ -303,6 +331,14 @@ static void on_upkeep(void *ctx)
 
 /* --- life --- */
 
+static void init_peers(struct hub *h)
+{
+    char tag[SESSION_ID_SIZE];
+    crypto_random_id("", tag);
+    tag[GATEWAY_TAG_CHARS] = 0;
+    peers_init(&h->peers, tag);
+}
+
 struct hub *hub_create(struct loop *loop, const struct policy *policy, const struct token_rules *rules)
 {
     struct hub *h = xcalloc(1, sizeof *h);
@@ -310,6 +346,9 @@ struct hub *hub_create(struct loop *loop, const struct policy *policy, const str
     h->policy = policy;
     h->rules = rules;
     map_init(&h->tenants);
+    sid_index_init(&h->sids);
+    guests_init(&h->guests);
+    init_peers(h);
     list_init(&h->sessions);
     list_init(&h->dirty);
     h->sio_ping = frame_create(WS_TEXT, VIEW("2"));
@@ -336,6 +375,9 @@ void hub_destroy(struct hub *h)
     for (struct tenant *t = next_tenant(h, &at); t; t = next_tenant(h, &at))
         tenant_destroy(t);
     map_free(&h->tenants);
+    sid_index_finish(&h->sids);
+    guests_finish(&h->guests);
+    peers_finish(&h->peers);
     frame_unref(h->sio_ping);
     frame_unref(h->ws_ping);
     mailbox_destroy(h->inbox, news_discard);

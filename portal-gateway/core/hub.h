@@ -11,9 +11,12 @@
 #ifndef PORTAL_GATEWAY_CORE_HUB_H
 #define PORTAL_GATEWAY_CORE_HUB_H
 
+#include "portal-gateway/core/guests.h"
 #include "portal-gateway/core/letters.h"
+#include "portal-gateway/core/peers.h"
 #include "portal-gateway/core/policy.h"
 #include "portal-gateway/core/session.h"
+#include "portal-gateway/core/sid_index.h"
 #include "shared/list.h"
 #include "shared/loop.h"
 #include "shared/map.h"
@@ -29,6 +32,9 @@ struct upstream {
     /* Takes the heads. */
     void (*ask_heads)(void *ctx, struct heads *heads);
     void (*ask_replay)(void *ctx, const char *tenant_id, const struct position *after);
+    /* Tells the other gateways about us; sees to it that we hear them. NULL: there are none. */
+    void (*beat)(void *ctx, enum beat_state state);
+    void (*hear_beats)(void *ctx);
 };
 
 /* Counted per pump, added to the meters per turn. */
@@ -45,6 +51,9 @@ struct hub {
     struct map tenants;   /* id -> struct tenant */
     struct list sessions; /* all, by in_hub */
     size_t session_count;
+    struct peers peers;    /* the other gateways; and our own tag */
+    struct sid_index sids; /* of Socket.IO sessions that are not closing */
+    struct guests guests;
     struct list dirty;                /* tenants with sessions to pump */
     struct frame *sio_ping, *ws_ping; /* shared by all */
     struct tally tally;
@@ -55,6 +64,7 @@ struct hub {
     bool watching_holes;
     bool feed_up, rpc_up, heads_once, heads_fresh; /* fresh: the last request was answered */
     int64_t heads_at_ms;                           /* of the next request for all heads */
+    int64_t beat_at_ms;                            /* of our next heartbeat */
     int64_t forget_at_ms;                          /* of the next time that rings forget what is old */
     struct loop_timer *gather_timer, *upkeep_timer, *hole_timer;
     struct loop_wake *wake; /* letters have come, or a flush goes on */
@@ -71,11 +81,18 @@ struct mailbox *hub_inbox(struct hub *h);
 /* Sees to it that the tenant's hole, if it has one, is asked for in time. */
 void hub_watch_hole(struct hub *h, struct tenant *t);
 
+/* Tells the other gateways about us, while they may hear it. */
+void hub_beat(struct hub *h, enum beat_state state);
+
 /* For session.c. */
 void hub_add(struct hub *h, struct session *s);
 void hub_remove(struct hub *h, struct session *s);
 void hub_admit(struct hub *h, struct session *s);
 void hub_count_close(struct hub *h, enum close_reason reason);
+/* It cannot be found by its secret id any more. */
+void hub_forget_sid(struct hub *h, struct session *s);
+/* The session with that secret id that is open; NULL: none. */
+struct session *hub_find(const struct hub *h, struct view sid);
 
 size_t hub_session_count(const struct hub *h);
 /* Whether it serves: consuming, and the state-manager has answered once. */

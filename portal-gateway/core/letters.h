@@ -4,6 +4,7 @@
 #ifndef PORTAL_GATEWAY_CORE_LETTERS_H
 #define PORTAL_GATEWAY_CORE_LETTERS_H
 
+#include "portal-gateway/core/beat.h"
 #include "portal-gateway/core/stream.h"
 #include "shared/mailbox.h"
 
@@ -17,7 +18,8 @@ enum news_kind {
     NEWS_REPLAY,        /* tenant, replay */
     NEWS_REPLAY_FAILED, /* tenant */
     NEWS_RPC_UP,        /* requests can be sent */
-    NEWS_RPC_DOWN
+    NEWS_RPC_DOWN,
+    NEWS_BEAT /* beat: of another gateway, or our own come round */
 };
 
 /* One tenant of a batched request for heads. */
@@ -42,6 +44,7 @@ struct news {
     struct record *records;
     struct heads *heads;
     struct replay replay;
+    struct beat *beat;
 };
 
 /* The tenant may be NULL. */

@@ -11,6 +11,11 @@
     X(SESSIONS_SIO, "portalcast_gateway_sessions{protocol=\"socketio\"}", "gauge",                          \
       "Open sessions by protocol")                                                                          \
     X(SESSIONS_WS, "portalcast_gateway_sessions{protocol=\"ws\"}", "gauge", "Open sessions by protocol")    \
+    X(POLLING, "portalcast_gateway_transports{transport=\"polling\"}", "gauge",                             \
+      "Open sessions by transport")                                                                         \
+    X(WEBSOCKET, "portalcast_gateway_transports{transport=\"websocket\"}", "gauge",                         \
+      "Open sessions by transport")                                                                         \
+    X(UPGRADES, "portalcast_gateway_upgrades_total", "counter", "Sessions moved from polling to WebSocket") \
     X(LIVE, "portalcast_gateway_live_sessions", "gauge", "Sessions that hear their tenant's stream")        \
     X(TENANTS, "portalcast_gateway_tenants", "gauge", "Tenants present, lingering ones included")           \
     X(OPENED, "portalcast_gateway_sessions_opened_total", "counter", "Sessions ever opened")                \
@@ -29,6 +34,16 @@
     X(HEADS, "portalcast_gateway_heads_total", "counter", "Requests for heads")                             \
     X(RPC_FAILED, "portalcast_gateway_rpc_failed_total", "counter",                                         \
       "Requests without a good answer in time")                                                             \
+    X(PEERS, "portalcast_gateway_peers", "gauge", "Other gateways that are heard")                          \
+    X(BEATS_REFUSED, "portalcast_gateway_peer_beats_refused_total", "counter",                              \
+      "Heartbeats that are not of one of our gateways")                                                     \
+    X(RELAYED, "portalcast_gateway_relayed_total", "counter",                                               \
+      "Requests relayed to the gateway of their session")                                                   \
+    X(RELAYING, "portalcast_gateway_relaying", "gauge", "Requests and WebSockets being relayed")            \
+    X(RELAY_FAILED, "portalcast_gateway_relay_failed_total", "counter",                                     \
+      "Relayed requests that their gateway did not answer")                                                 \
+    X(RELAY_REFUSED, "portalcast_gateway_relay_refused_total", "counter",                                   \
+      "Requests that said falsely to come from a gateway")                                                  \
     X(FEED_UP, "portalcast_gateway_feed_up", "gauge", "1 while bound and consuming")                        \
     X(FEED_STARTS, "portalcast_gateway_feed_starts_total", "counter", "Consumer starts")                    \
     X(RPC_UP, "portalcast_gateway_rpc_up", "gauge", "1 while requests can be sent")                         \
@@ -37,7 +52,9 @@
       "Times the loop did not take letters in time")                                                        \
     X(AUTH_FAILED, "portalcast_gateway_auth_failures_total", "counter", "Tokens refused or missing")        \
     X(ORIGIN_REFUSED, "portalcast_gateway_origins_refused_total", "counter",                                \
-      "Upgrades from a foreign origin")                                                                     \
+      "Upgrades and handshakes from a foreign origin")                                                      \
+    X(ADDRESS_REFUSED, "portalcast_gateway_addresses_refused_total", "counter",                             \
+      "Sessions refused because their address has too many")                                                \
     X(OLD_PROTOCOL, "portalcast_gateway_old_protocol_total", "counter",                                     \
       "Engine.IO handshakes that are not version 4")
 

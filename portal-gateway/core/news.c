@@ -3,6 +3,7 @@
 #include "portal-gateway/core/meters.h"
 #include "portal-gateway/core/tenant.h"
 #include "shared/log.h"
+#include <string.h>
 
 static struct tenant *find(struct hub *h, const char *tenant_id)
 {
@@ -75,6 +76,8 @@ static void on_feed_up(struct hub *h, struct news *n)
 {
     (void)n;
     h->feed_up = true;
+    peers_excuse(&h->peers, loop_now_ms(h->loop));
+    hub_beat(h, BEAT_NEW);
     meter_set(FEED_UP, 1);
     meter_add(FEED_STARTS, 1);
 }
@@ -177,8 +180,10 @@ static void on_replay(struct hub *h, struct news *n)
         log_info("replayed", "tenant=%s from=%llu to=%llu entries=%llu", t->id, (unsigned long long)before,
                  (unsigned long long)t->stream.at.seq, (unsigned long long)(t->stream.ring.head - resets));
     }
-    if (verdict == STREAM_STRANGE || (verdict == STREAM_APPENDED && !t->stream.ask_at_ms))
-        want_head(t); /* what else was lost with it */
+    if (verdict == STREAM_STRANGE || (verdict == STREAM_APPENDED && !t->stream.ask_at_ms)) {
+        want_head(t);                             /* what else was lost with it */
+        h->upstream.bind(h->upstream.ctx, t->id); /* perhaps the binding */
+    }
     settle(h, t);
 }
 
@@ -190,12 +195,20 @@ static void on_replay_failed(struct hub *h, struct news *n)
         stream_on_replay_failed(&t->stream, loop_now_ms(h->loop));
 }
 
+static void on_beat(struct hub *h, struct news *n)
+{
+    peers_hear(&h->peers, n->beat, loop_now_ms(h->loop));
+    if (n->beat->state == BEAT_NEW && strcmp(n->beat->tag, h->peers.tag) != 0)
+        hub_beat(h, BEAT_HERE);
+}
+
 static void (*const handlers[])(struct hub *, struct news *) = {
     [NEWS_EVENTS] = on_events,       [NEWS_FEED_UP] = on_feed_up,
     [NEWS_FEED_DOWN] = on_feed_down, [NEWS_BOUND] = on_bound,
     [NEWS_HEADS] = on_heads,         [NEWS_HEADS_FAILED] = on_heads_failed,
     [NEWS_REPLAY] = on_replay,       [NEWS_REPLAY_FAILED] = on_replay_failed,
     [NEWS_RPC_UP] = on_rpc_up,       [NEWS_RPC_DOWN] = on_rpc_down,
+    [NEWS_BEAT] = on_beat,
 };
 
 void news_take(struct hub *h, struct news *n)

@@ -5,6 +5,7 @@
 #ifndef PORTAL_GATEWAY_CORE_POLICY_H
 #define PORTAL_GATEWAY_CORE_POLICY_H
 
+#include "portal-gateway/core/rate.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -24,12 +25,16 @@ struct policy {
     enum profile profile;
     int64_t ping_interval_ms, ping_timeout_ms;
     int64_t connect_timeout_ms;     /* from the open transport to a live session */
+    int64_t upgrade_timeout_ms;     /* from a WebSocket that wants to take over to its "5" */
     int64_t token_warning_ms;       /* token_expiring comes that long before */
     int64_t linger_ms;              /* a tenant stays bound that long after its last session */
     int64_t heads_interval_ms;      /* how often a lost last event is looked for */
     int64_t gather_ms;              /* how long a flush to many sockets waits for more events; 0: not */
     size_t max_payload;             /* bytes of one message of a client */
     size_t connections_per_user;    /* 0: unlimited */
+    size_t connections_per_address; /* 0: unlimited, and not counted */
+    size_t connections_per_tenant;  /* 0: unlimited */
+    struct rate messages, bytes;    /* of one client */
     size_t ring_events, ring_bytes; /* of a tenant's recent events */
     int64_t ring_ms;                /* after one to two of which they are forgotten */
     uint64_t lag_events;            /* a socket behind by more is cut */

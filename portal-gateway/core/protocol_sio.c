@@ -266,6 +266,7 @@ static void on_open(struct session *s)
 {
     const struct policy *policy = s->hub->policy;
     struct eio_open open = {.sid = s->secret_id,
+                            .upgrades = session_polls(s),
                             .ping_interval_ms = policy->ping_interval_ms,
                             .ping_timeout_ms = policy->ping_timeout_ms,
                             .max_payload = policy->max_payload};

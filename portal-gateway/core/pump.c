@@ -10,7 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GATHER_MAX = 64, ROUNDS_MAX = 4 /* full gathers for one socket before the others have their turn */ };
+enum {
+    GATHER_MAX = 64,
+    ROUNDS_MAX = 4,      /* full gathers for one socket before the others have their turn */
+    MESSAGE_PAYLOADS = 4 /* of an answer to one message, attachments and what is put around them included */
+};
 
 struct gather {
     struct iovec frames[GATHER_MAX];
@@ -19,9 +23,17 @@ struct gather {
     uint64_t reached; /* the cursor once all are taken */
 };
 
+/* One message with all its attachments always has its place. */
+static bool has_place_for(const struct session *s, const struct frame *frame)
+{
+    const struct policy *policy = s->hub->policy;
+    return s->control_count < (session_polls(s) ? CONTROL_POLLED_MAX : CONTROL_MAX) &&
+           s->control_bytes + frame->len <= policy->lag_bytes + MESSAGE_PAYLOADS * policy->max_payload;
+}
+
 void session_send(struct session *s, struct frame *frame)
 {
-    if (s->control_count == CONTROL_MAX) {
+    if (!has_place_for(s, frame)) {
         frame_unref(frame);
         session_close(s, CLOSE_SLOW);
         return;
@@ -31,6 +43,7 @@ void session_send(struct session *s, struct frame *frame)
         s->control = xrealloc(s->control, s->control_cap * sizeof(struct frame *));
     }
     s->control[s->control_count++] = frame;
+    s->control_bytes += frame->len;
 }
 
 void session_send_event(struct session *s, const char *type, struct view data)
@@ -100,8 +113,10 @@ static void gather(struct gather *g, const struct session *s)
 
 static void drop_own(struct session *s, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
+        s->control_bytes -= s->control[i]->len;
         frame_unref(s->control[i]);
+    }
     s->control_count -= (unsigned)n;
     if (s->control_count) {
         memmove(s->control, s->control + n, s->control_count * sizeof(struct frame *));
@@ -129,9 +144,11 @@ static void account(struct session *s, const struct gather *g, size_t taken)
     s->hub->tally.deliveries += taken - own;
 }
 
-static void block(struct session *s)
+/* That nobody polls just now is no lag; that it does not fit into one answer is. */
+static void block(struct session *s, bool took_some)
 {
-    s->blocked = s->lagging = true;
+    s->blocked = true;
+    s->lagging |= took_some || !session_polls(s);
     session_set_due(s, DUE_STALL, loop_now_ms(s->hub->loop) + s->hub->policy->lag_ms);
 }
 
@@ -141,9 +158,16 @@ static bool fell_behind(const struct session *s)
     return s->state == SESSION_LIVE && s->pending && s->cursor < s->tenant->stream.ring.first;
 }
 
+static void flush_link(const struct session *s)
+{
+    if (s->ops->flush && s->state != SESSION_CLOSING)
+        s->ops->flush(s->link);
+}
+
 void session_pump(struct session *s)
 {
     struct gather g;
+    bool took_some = false;
     if (s->state != SESSION_HELD)
         list_unlink(&s->queued);
     if (s->blocked || !s->ops)
@@ -154,16 +178,20 @@ void session_pump(struct session *s)
         session_close(s, CLOSE_SLOW);
         return;
     }
-    for (int round = 0; round < ROUNDS_MAX; round++) {
+    /* One answer to a poll takes all, within its own bound. */
+    for (int round = 0; round < ROUNDS_MAX || session_polls(s); round++) {
         gather(&g, s);
         size_t taken = g.count ? s->ops->write(s->link, g.frames, g.count) : 0;
         account(s, &g, taken);
+        took_some |= taken > 0;
         if (taken < g.count) {
-            block(s);
+            block(s, took_some);
+            flush_link(s);
             return;
         }
         if (g.count < GATHER_MAX) {
             s->pending = s->lagging = false;
+            flush_link(s);
             return;
         }
     }

@@ -1,4 +1,5 @@
 #include "portal-gateway/core/session.h"
+#include "portal-gateway/core/guests.h"
 #include "portal-gateway/core/hub.h"
 #include "portal-gateway/core/meters.h"
 #include "portal-gateway/core/sio_session.h"
@@ -11,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { PING_SLACK = 10 /* a part of the ping timeout */ };
 
 static const char *const state_names[] = {
 #define X(id, name) name,
@@ -47,26 +50,31 @@ void session_set_state(struct session *s, enum session_state state)
     s->state = state;
 }
 
-static void on_connect_due(struct session *s)
+static void on_connect_due(struct session *s, int64_t at_ms)
 {
+    (void)at_ms;
     session_close(s, s->state == SESSION_HELD ? CLOSE_UNAVAILABLE : CLOSE_CONNECT_TIMEOUT);
 }
 
-static void on_ping_due(struct session *s)
+static void on_ping_due(struct session *s, int64_t at_ms)
 {
-    /* Its clock runs from when the ping is queued (wire spec, 2.8). */
-    session_set_due(s, DUE_PONG, loop_now_ms(s->hub->loop) + s->hub->policy->ping_timeout_ms);
+    /* Its clock runs from when the ping is queued (wire spec, 2.8); that the timer was a little late is not
+     * to add up. */
+    int64_t timeout = s->hub->policy->ping_timeout_ms, now = loop_now_ms(s->hub->loop);
+    session_set_due(s, DUE_PONG, (now - at_ms < timeout / PING_SLACK ? at_ms : now) + timeout);
     s->protocol->ping(s);
     session_pump(s);
 }
 
-static void on_pong_due(struct session *s)
+static void on_pong_due(struct session *s, int64_t at_ms)
 {
+    (void)at_ms;
     session_close(s, CLOSE_PING_TIMEOUT);
 }
 
-static void on_token_warning_due(struct session *s)
+static void on_token_warning_due(struct session *s, int64_t at_ms)
 {
+    (void)at_ms;
     char data[64], at[CLOCK_ISO_SIZE];
     clock_iso(s->expires_wall_ms, at);
     int n = snprintf(data, sizeof data, "{\"expiresAt\":\"%s\"}", at);
@@ -74,17 +82,20 @@ static void on_token_warning_due(struct session *s)
     session_pump(s);
 }
 
-static void on_token_expiry_due(struct session *s)
+static void on_token_expiry_due(struct session *s, int64_t at_ms)
 {
+    (void)at_ms;
     session_close(s, CLOSE_TOKEN_EXPIRED);
 }
 
-static void on_stall_due(struct session *s)
+static void on_stall_due(struct session *s, int64_t at_ms)
 {
+    (void)at_ms;
     session_close(s, CLOSE_SLOW);
 }
 
-static void (*const on_due[DUE_COUNT])(struct session *) = {
+/* With when it was due. */
+static void (*const on_due[DUE_COUNT])(struct session *, int64_t at_ms) = {
     [DUE_CONNECT] = on_connect_due,
     [DUE_PING] = on_ping_due,
     [DUE_PONG] = on_pong_due,
@@ -117,8 +128,9 @@ static void on_timer(void *ctx)
     s->armed_ms = 0;
     for (size_t i = 0; i < DUE_COUNT && s->state != SESSION_CLOSING; i++)
         if (s->due[i] && s->due[i] <= now) {
+            int64_t at = s->due[i];
             s->due[i] = 0;
-            on_due[i](s);
+            on_due[i](s, at);
         }
     for (size_t i = 0; i < DUE_COUNT; i++)
         arm(s, s->due[i]);
@@ -131,7 +143,7 @@ struct session *session_create(struct hub *hub, const struct protocol *protocol,
     s->protocol = protocol;
     s->state = SESSION_OPENING;
     s->token = token && *token ? xstrdup(token) : NULL;
-    crypto_random_id("", s->secret_id);
+    crypto_random_id(hub->peers.tag, s->secret_id);
     crypto_random_id("", s->id);
     member_init(&s->member);
     list_init(&s->queued);
@@ -141,11 +153,22 @@ struct session *session_create(struct hub *hub, const struct protocol *protocol,
     return s;
 }
 
+/* The gauges of transports follow the links. */
+static void set_link(struct session *s, const struct link_ops *ops, void *link)
+{
+    if (s->ops)
+        metric_add(&gateway_meters[session_polls(s) ? METER_POLLING : METER_WEBSOCKET], -1);
+    s->ops = ops;
+    s->link = link;
+    if (s->ops)
+        metric_add(&gateway_meters[session_polls(s) ? METER_POLLING : METER_WEBSOCKET], 1);
+}
+
 void session_on_open(struct session *s, const struct link_ops *ops, void *link)
 {
     int64_t now = loop_now_ms(s->hub->loop);
-    s->ops = ops;
-    s->link = link;
+    set_link(s, ops, link);
+    s->began_polling = session_polls(s);
     session_set_state(s, SESSION_STRANGER);
     session_set_due(s, DUE_CONNECT, now + s->hub->policy->connect_timeout_ms);
     session_set_due(s, DUE_PING, now + s->hub->policy->ping_interval_ms);
@@ -153,10 +176,23 @@ void session_on_open(struct session *s, const struct link_ops *ops, void *link)
     session_pump(s);
 }
 
+/* Whether it may say that much. */
+static bool keeps_rates(struct session *s, size_t bytes)
+{
+    const struct policy *policy = s->hub->policy;
+    int64_t now = loop_now_ms(s->hub->loop);
+    return rate_take(&policy->messages, &s->messages, 1, now) &&
+           rate_take(&policy->bytes, &s->bytes, (int64_t)bytes, now);
+}
+
 void session_on_message(struct session *s, struct view message, bool is_text)
 {
     if (s->state == SESSION_CLOSING || s->state == SESSION_OPENING)
         return;
+    if (!keeps_rates(s, message.n)) {
+        session_close(s, CLOSE_RATE);
+        return;
+    }
     s->protocol->on_message(s, message, is_text);
     if (s->control_count && !s->blocked)
         session_pump(s);
@@ -175,6 +211,16 @@ void session_on_pong(struct session *s)
         return; /* unsolicited ones are harmless */
     session_set_due(s, DUE_PONG, 0);
     session_set_due(s, DUE_PING, loop_now_ms(s->hub->loop) + s->hub->policy->ping_interval_ms);
+}
+
+void session_move(struct session *s, const struct link_ops *ops, void *link)
+{
+    log_debug("session_moved", "session=%s", s->id);
+    meter_add(UPGRADES, 1);
+    set_link(s, ops, link);
+    if (s->due[DUE_PONG]) /* the ping may be among what goes out only now */
+        session_set_due(s, DUE_PONG, loop_now_ms(s->hub->loop) + s->hub->policy->ping_timeout_ms);
+    session_on_writable(s);
 }
 
 static void forget_identity(struct session *s)
@@ -207,6 +253,7 @@ void session_close(struct session *s, enum close_reason reason)
     s->reason = reason;
     session_pump(s);
     list_unlink(&s->queued);
+    hub_forget_sid(s->hub, s);
     hub_count_close(s->hub, reason);
     memset(s->due, 0, sizeof s->due);
     if (s->ops)
@@ -222,6 +269,7 @@ void session_gone(struct session *s)
     }
     log_info("session_closed", "session=%s protocol=%s tenant=%s reason=%s", s->id, s->protocol->name,
              s->tenant ? tenant_id(s->tenant) : "-", reasons[s->reason].name);
+    set_link(s, NULL, NULL);
     forget_identity(s);
     for (unsigned i = 0; i < s->control_count; i++)
         frame_unref(s->control[i]);
@@ -229,6 +277,7 @@ void session_gone(struct session *s)
     sio_session_destroy(s->sio);
     free(s->token);
     member_finish(&s->member);
+    guests_leave(&s->hub->guests, s->guest);
     list_unlink(&s->queued);
     hub_remove(s->hub, s);
     loop_timer_destroy(s->timer);

@@ -3,16 +3,18 @@
  *
  * A session holds a cursor into its tenant's ring, not a queue of events: live, slow and catching-up sockets
  * are one code path (session_pump). Only its own frames (handshake, pings, answers) are queued, few of them.
- * What it is reached by is a link: a WebSocket now, a polling transport behind the same three functions
- * later.
+ * What it is reached by is a link: a WebSocket, or polling (poll.h), which a WebSocket may take over from
+ * (probe.h).
  *
- * Owner: its link, from the accepted upgrade on; session_gone() in the link's close callback is its end.
+ * Owner: its link, from the accepted handshake on; session_gone() in the link's close callback is its end.
  * Whoever wants one gone earlier calls session_close(). Thread: the loop's.
  */
 #ifndef PORTAL_GATEWAY_CORE_SESSION_H
 #define PORTAL_GATEWAY_CORE_SESSION_H
 
+#include "portal-gateway/core/beat.h"
 #include "portal-gateway/core/frame.h"
+#include "portal-gateway/core/rate.h"
 #include "portal-gateway/core/room.h"
 #include "shared/list.h"
 #include "shared/loop.h"
@@ -22,6 +24,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+struct guest;
 struct hub;
 struct protocol;
 struct sio_session;
@@ -42,18 +45,21 @@ enum session_state {
 
 /* id, name in log and metric, close code on /ws (RFC 6455, 7.4; 0: none), text for the peer.
  * Socket.IO is always closed without a code: its client then comes back by itself. */
-#define CLOSE_REASONS(X)                                                        \
-    X(PEER, "peer_gone", 0, "")                                                 \
-    X(LEFT, "client_closed", 0, "")                                             \
-    X(PING_TIMEOUT, "ping_timeout", 1001, "no pong in time")                    \
-    X(CONNECT_TIMEOUT, "connect_timeout", 4408, "not signed in in time")        \
-    X(UNAVAILABLE, "unavailable", 1001, "try again")                            \
-    X(TOKEN_REFUSED, "token_refused", 4401, "the token was refused")            \
-    X(TOKEN_EXPIRED, "token_expired", 4401, "the token has expired")            \
-    X(FORBIDDEN, "forbidden", 4403, "forbidden")                                \
-    X(SLOW, "slow_consumer", 4413, "too slow; reconnect and recover")           \
-    X(PROTOCOL, "protocol_error", 1008, "a message broke the protocol")         \
-    X(LIMIT, "too_many_connections", 4429, "too many connections of this user") \
+#define CLOSE_REASONS(X)                                                               \
+    X(PEER, "peer_gone", 0, "")                                                        \
+    X(LEFT, "client_closed", 0, "")                                                    \
+    X(TRANSPORT, "transport_error", 0, "")                                             \
+    X(PING_TIMEOUT, "ping_timeout", 1001, "no pong in time")                           \
+    X(CONNECT_TIMEOUT, "connect_timeout", 4408, "not signed in in time")               \
+    X(UNAVAILABLE, "unavailable", 1001, "try again")                                   \
+    X(TOKEN_REFUSED, "token_refused", 4401, "the token was refused")                   \
+    X(TOKEN_EXPIRED, "token_expired", 4401, "the token has expired")                   \
+    X(FORBIDDEN, "forbidden", 4403, "forbidden")                                       \
+    X(SLOW, "slow_consumer", 4413, "too slow; reconnect and recover")                  \
+    X(PROTOCOL, "protocol_error", 1008, "a message broke the protocol")                \
+    X(LIMIT, "too_many_connections", 4429, "too many connections of this user")        \
+    X(TENANT_LIMIT, "too_many_of_tenant", 4429, "too many connections of this tenant") \
+    X(RATE, "rate", 4429, "too many messages")                                         \
     X(DRAIN, "drain", 1001, "going away")
 
 enum close_reason {
@@ -67,6 +73,9 @@ enum close_reason {
 struct link_ops {
     /* As ws_write(). When fewer than n are taken, session_on_writable() follows. */
     size_t (*write)(void *link, const struct iovec *frames, size_t n);
+    /* All that there was to say has been written; not called any more once the session is closing. NULL: not
+     * wanted. Who wants it gathers, and takes nothing while there is nobody to be answered: polling. */
+    void (*flush)(void *link);
     /* session_gone() follows, never from within. */
     void (*close)(void *link, int code, const char *reason);
 };
@@ -87,7 +96,12 @@ enum session_due {
         DUE_COUNT
 };
 
-enum { SESSION_ID_SIZE = 21, CONTROL_MAX = 320 /* own frames waiting; a peer that makes more is cut */ };
+enum {
+    SESSION_ID_SIZE = 21,
+    SECRET_ID_SIZE = SESSION_ID_SIZE + GATEWAY_TAG_CHARS,
+    CONTROL_MAX = 320,         /* own frames waiting; a peer that makes more is cut */
+    CONTROL_POLLED_MAX = 16384 /* ... one that polls: a single POST may ask for many answers */
+};
 
 struct session {
     /* What a delivery touches, together. */
@@ -97,6 +111,7 @@ struct session {
     bool blocked;         /* the link took less than it was given and has not said that it has room */
     bool lagging;         /* was blocked and has not caught up: ephemeral events are skipped */
     bool pending;         /* there is something for it in the ring, from the cursor on */
+    bool began_polling;   /* its first transport; a WebSocket may take over */
     uint64_t cursor;      /* while pending: all before this place is heard or not for it */
     const struct link_ops *ops;
     void *link;
@@ -104,17 +119,22 @@ struct session {
     struct hub *hub;
     struct frame **control; /* own frames, sent before events; one reference each */
     unsigned control_count, control_cap;
+    size_t control_bytes;
     struct member member; /* its rooms */
 
     const struct protocol *protocol;
     struct list in_hub;
-    enum close_reason reason;        /* once closing */
-    char secret_id[SESSION_ID_SIZE]; /* Engine.IO's: never shown to others, never logged */
-    char id[SESSION_ID_SIZE];        /* public */
-    char *token;                     /* as it came with the upgrade; NULL: none did */
-    struct claims *claims;           /* until live; NULL for a stranger */
-    char *sub;                       /* the user; NULL for a stranger */
-    struct sio_session *sio;         /* of Socket.IO, when it has something to keep; NULL: nothing */
+    struct session *next_by_sid;    /* in its bucket of hub->sids */
+    enum close_reason reason;       /* once closing */
+    char secret_id[SECRET_ID_SIZE]; /* Engine.IO's: the gateway's tag, then 120 random bits; never shown to
+                                     * others, never logged */
+    char id[SESSION_ID_SIZE];       /* public */
+    char *token;                    /* as it came with the upgrade; NULL: none did */
+    struct claims *claims;          /* until live; NULL for a stranger */
+    char *sub;                      /* the user; NULL for a stranger */
+    struct sio_session *sio;        /* of Socket.IO, when it has something to keep; NULL: nothing */
+    struct guest *guest;            /* of its address; NULL: not counted */
+    struct bucket messages, bytes;  /* what the client says */
     int64_t expires_wall_ms;
     int64_t due[DUE_COUNT]; /* monotonic ms; 0: not */
     int64_t armed_ms;       /* when the timer fires; 0: it does not */
@@ -127,6 +147,13 @@ void session_on_open(struct session *s, const struct link_ops *ops, void *link);
 void session_on_message(struct session *s, struct view message, bool is_text);
 void session_on_writable(struct session *s);
 void session_on_pong(struct session *s);
+/* Goes on with another link, first with what is queued. The old one is the caller's to end. */
+void session_move(struct session *s, const struct link_ops *ops, void *link);
+/* Whether it is reached by polling at present. */
+static inline bool session_polls(const struct session *s)
+{
+    return s->ops && s->ops->flush;
+}
 /* The link is gone: releases everything. */
 void session_gone(struct session *s);
 

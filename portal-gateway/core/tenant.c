@@ -65,13 +65,32 @@ static bool over_user_limit(const struct tenant *t, const struct session *s)
     return limit && r && r->count >= limit;
 }
 
+static bool over_tenant_limit(const struct tenant *t)
+{
+    size_t limit = t->hub->policy->connections_per_tenant;
+    return limit && t->everyone->count >= limit;
+}
+
+/* Temporary, so not told as a refusal, after which a Socket.IO client would stay away: the transport ends. */
+static bool refuse(struct session *s, enum close_reason reason)
+{
+    log_warn("too_many_connections", "tenant=%s user=\"%s\" of=%s", s->tenant->id, s->sub,
+             reason == CLOSE_LIMIT ? "user" : "tenant");
+    session_close(s, reason);
+    return false;
+}
+
+static bool has_room_for(const struct tenant *t, struct session *s)
+{
+    if (over_user_limit(t, s))
+        return refuse(s, CLOSE_LIMIT);
+    return !over_tenant_limit(t) || refuse(s, CLOSE_TENANT_LIMIT);
+}
+
 static void let_in(struct tenant *t, struct session *s)
 {
-    if (over_user_limit(t, s)) {
-        log_warn("too_many_connections", "tenant=%s user=\"%s\"", t->id, s->sub);
-        session_close(s, CLOSE_LIMIT);
+    if (!has_room_for(t, s))
         return;
-    }
     room_join(t->everyone, &s->member);
     join(t, s, "user:", s->sub);
     join_all(t, s, "role:", &s->claims->roles);

@@ -27,7 +27,7 @@ enum {
     KEY_SIZE = sizeof "tenant..#" + TENANT_ID_MAX
 };
 
-enum order_kind { ORDER_BIND, ORDER_UNBIND, ORDER_BIND_ALL };
+enum order_kind { ORDER_BIND, ORDER_UNBIND, ORDER_BIND_ALL, ORDER_BIND_BEATS };
 
 struct order {
     struct letter letter;
@@ -51,6 +51,8 @@ struct consumer {
     struct news *batch[GATHER_MAX]; /* one per tenant */
     struct record **tails[GATHER_MAX];
     size_t batch_count;
+    char *beats_exchange; /* NULL: nobody is heard */
+    struct peer_keys keys;
 };
 
 static char wanted_mark; /* its address is the value of every key in `wanted` */
@@ -91,6 +93,29 @@ static void put_in_batch(struct consumer *c, struct record *r)
     }
     *c->tails[i] = r;
     c->tails[i] = &r->next;
+}
+
+/* --- heartbeats --- */
+
+static bool bind_beats(struct consumer *c, struct err *err)
+{
+    return !c->beats_exchange || (broker_declare_exchange(c->broker, c->beats_exchange, "fanout", err) &&
+                                  broker_bind(c->broker, c->queue, c->beats_exchange, "", err));
+}
+
+static void take_beat(struct consumer *c, struct view body)
+{
+    struct err err = {0};
+    struct news *n = news_create(NEWS_BEAT, NULL);
+    n->beat = xcalloc(1, sizeof *n->beat);
+    if (!beat_read(body, &c->keys, clock_wall_ms(), n->beat, &err)) {
+        meter_add(BEATS_REFUSED, 1);
+        log_warn("beat_refused", "gateway=\"%s\" code=%s why=\"%s\"", n->beat->gateway,
+                 err_code_name(err.code), err.text);
+        news_destroy(n);
+        return;
+    }
+    tell(c, n, NULL);
 }
 
 /* --- bindings --- */
@@ -145,6 +170,13 @@ static bool tell_bound(struct consumer *c, struct err *err)
     return true;
 }
 
+/* A tenant that is bound already is bound again when the loop doubts it: somebody may have deleted the
+ * exchange, and nobody is told of that. */
+static bool bind_one(struct consumer *c, const char *tenant_id, bool again, struct err *err)
+{
+    return again && c->all ? bind_all(c, err) : bind(c, tenant_id, err);
+}
+
 static void remember(struct consumer *c, const struct order *o)
 {
     switch (o->kind) {
@@ -157,18 +189,22 @@ static void remember(struct consumer *c, const struct order *o)
     case ORDER_BIND_ALL:
         c->all = true;
         return;
+    case ORDER_BIND_BEATS:
+        return;
     }
 }
 
-static bool carry_out(struct consumer *c, const struct order *o, struct err *err)
+static bool carry_out(struct consumer *c, const struct order *o, bool again, struct err *err)
 {
     switch (o->kind) {
     case ORDER_BIND:
-        return bind(c, o->tenant_id, err) && tell(c, news_create(NEWS_BOUND, o->tenant_id), err);
+        return bind_one(c, o->tenant_id, again, err) && tell(c, news_create(NEWS_BOUND, o->tenant_id), err);
     case ORDER_UNBIND:
         return unbind(c, o->tenant_id, err);
     case ORDER_BIND_ALL:
         return bind_all(c, err);
+    case ORDER_BIND_BEATS:
+        return bind_beats(c, err);
     }
     return true;
 }
@@ -180,10 +216,11 @@ static bool obey_orders(struct consumer *c, struct err *err)
     struct letter *next, *letter = mailbox_drain(c->orders, ORDERS_PER_TURN);
     for (; letter; letter = next) {
         struct order *o = container_of(letter, struct order, letter);
+        bool again = map_get(&c->wanted, view_of(o->tenant_id)) != NULL;
         next = letter->next;
         remember(c, o);
         if (connected && fine)
-            fine = carry_out(c, o, err);
+            fine = carry_out(c, o, again, err);
         free(o);
     }
     return fine;
@@ -210,6 +247,10 @@ static bool keys_agree(const struct record *r, struct view routing_key)
 static void take(struct consumer *c, const struct broker_message *m)
 {
     struct err err = {0};
+    if (c->beats_exchange && view_is(m->exchange, c->beats_exchange)) {
+        take_beat(c, m->body);
+        return;
+    }
     if (!map_get(&c->wanted, tenant_of_key(m->routing_key)))
         return;
     struct record *r = record_create(m->body, &err);
@@ -259,7 +300,7 @@ static bool open(struct consumer *c, struct err *err)
         .name = c->queue, .exclusive = true, .max_length = c->queue_messages, .max_bytes = c->queue_bytes};
     return broker_open(c->broker, false, err) &&
            broker_declare_exchange(c->broker, c->exchange, "topic", err) &&
-           broker_declare_queue(c->broker, &queue, err) && bind_wanted(c, err) &&
+           broker_declare_queue(c->broker, &queue, err) && bind_wanted(c, err) && bind_beats(c, err) &&
            broker_consume(c->broker, c->queue, PREFETCH, err) && tell_bound(c, err) &&
            tell(c, news_create(NEWS_FEED_UP, NULL), err);
 }
@@ -333,6 +374,8 @@ struct consumer *consumer_start(const struct consumer_options *options, struct e
     c->exchange = xstrdup(options->exchange);
     snprintf(text, sizeof text, QUEUE_PREFIX "%s", options->gateway_id);
     c->queue_base = xstrdup(text);
+    c->beats_exchange = options->beats_exchange ? xstrdup(options->beats_exchange) : NULL;
+    c->keys = *options->keys;
     c->queue_messages = options->queue_messages;
     c->queue_bytes = options->queue_bytes;
     map_init(&c->wanted);
@@ -359,6 +402,7 @@ void consumer_stop(struct consumer *c)
     broker_destroy(c->broker);
     map_free(&c->wanted);
     free(c->exchange);
+    free(c->beats_exchange);
     free(c->queue_base);
     free(c);
 }
@@ -389,4 +433,9 @@ void consumer_unbind(struct consumer *c, const char *tenant_id)
 void consumer_bind_all(struct consumer *c)
 {
     give(c, ORDER_BIND_ALL, NULL);
+}
+
+void consumer_bind_beats(struct consumer *c)
+{
+    give(c, ORDER_BIND_BEATS, NULL);
 }

@@ -11,11 +11,15 @@
  * does not take its letters pauses consumption; when that lasts, the connection is given up and everything is
  * asked for again.
  *
+ * It hears the other gateways, too: heartbeats have an exchange of their own (fanout), so that nobody who
+ * listens to events is bothered with them.
+ *
  * Thread: started, asked and stopped by the loop's thread; works in its own.
  */
 #ifndef PORTAL_GATEWAY_FEED_CONSUMER_H
 #define PORTAL_GATEWAY_FEED_CONSUMER_H
 
+#include "portal-gateway/core/peer_keys.h"
 #include "shared/err.h"
 #include "shared/mailbox.h"
 #include <stdint.h>
@@ -26,15 +30,20 @@ struct consumer_options {
     const char *url, *exchange, *gateway_id;
     int64_t queue_messages, queue_bytes; /* what the broker keeps for us at most */
     struct mailbox *inbox;               /* letters of kind struct news */
+    const char *beats_exchange;          /* where gateways say that they are there; NULL: they do not */
+    const struct peer_keys *keys;        /* what they sign it with; copied */
 };
 
 /* NULL and err: the URL is wrong. The texts are copied. */
 struct consumer *consumer_start(const struct consumer_options *options, struct err *err);
 /* Joins; NULL-safe. */
 void consumer_stop(struct consumer *c);
-/* NEWS_BOUND follows, now and after every reconnect. */
+/* NEWS_BOUND follows, now and after every reconnect. For a tenant that is bound: binds it again, in case the
+ * broker has lost the binding. */
 void consumer_bind(struct consumer *c, const char *tenant_id);
 void consumer_unbind(struct consumer *c, const char *tenant_id);
+/* Binds to the heartbeats anew. */
+void consumer_bind_beats(struct consumer *c);
 /* From now on one binding for everyone, and a filter here. */
 void consumer_bind_all(struct consumer *c);
 

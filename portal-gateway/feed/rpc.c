@@ -34,6 +34,7 @@ struct question {
     uint64_t id;
     int64_t deadline_ms;
     struct news *news; /* what will be told; its kind is the failure until there is an answer */
+    char *beat;        /* NULL, or what is published, and then that is all */
 };
 
 struct rpc {
@@ -45,6 +46,8 @@ struct rpc {
     struct backoff backoff;
     uint64_t next_id;
     int wake_fd;
+    char *beats_exchange;
+    bool blocked; /* the broker's alarm: what is asked meanwhile fails in its time */
 };
 
 static void tell(struct rpc *r, struct news *n)
@@ -62,7 +65,9 @@ static void tell(struct rpc *r, struct news *n)
 static void finish(struct rpc *r, struct question *q)
 {
     list_unlink(&q->in_pending);
-    tell(r, q->news);
+    if (q->news)
+        tell(r, q->news);
+    free(q->beat);
     free(q);
 }
 
@@ -89,6 +94,13 @@ static struct question *find(struct rpc *r, struct view id)
             return q;
     }
     return NULL;
+}
+
+static bool publish_beat(struct rpc *r, const struct question *q, struct err *err)
+{
+    struct broker_message m = {
+        .exchange = view_of(r->beats_exchange), .routing_key = VIEW(""), .body = view_of(q->beat)};
+    return broker_publish(r->broker, &m, NULL, err);
 }
 
 static bool publish(struct rpc *r, struct question *q, struct err *err)
@@ -124,10 +136,15 @@ static bool send_questions(struct rpc *r, struct err *err)
     for (; letter; letter = next) {
         struct question *q = container_of(letter, struct question, letter);
         next = letter->next;
+        if (q->beat) {
+            fine = fine && (r->blocked || publish_beat(r, q, err));
+            finish(r, q);
+            continue;
+        }
         q->id = ++r->next_id;
         q->deadline_ms = clock_mono_ms() + ANSWER_MS;
         list_append(&r->pending, &q->in_pending);
-        fine = fine && publish(r, q, err);
+        fine = fine && (r->blocked || publish(r, q, err));
     }
     return fine;
 }
@@ -155,7 +172,9 @@ static bool turn(struct rpc *r, struct err *err)
     if (!send_questions(r, err))
         return false;
     fail_until(r, clock_mono_ms());
-    switch (broker_next(r->broker, list_empty(&r->pending) ? 1000 : 100, r->wake_fd, &event, err)) {
+    enum broker_happening what =
+        broker_next(r->broker, list_empty(&r->pending) ? 1000 : 100, r->wake_fd, &event, err);
+    switch (what) {
     case BROKER_DELIVERY:
         on_answer(r, &event.message);
         return true;
@@ -167,11 +186,14 @@ static bool turn(struct rpc *r, struct err *err)
         return err_set(err, ERR_UNAVAILABLE, "the broker cancelled the answers");
     case BROKER_CLOSED:
         return false;
+    case BROKER_BLOCKED:
+    case BROKER_UNBLOCKED:
+        r->blocked = what == BROKER_BLOCKED;
+        log_warn("rpc_blocked", "blocked=%d", r->blocked);
+        return true;
     case BROKER_NOTHING:
     case BROKER_ACK:
     case BROKER_NACK:
-    case BROKER_BLOCKED:
-    case BROKER_UNBLOCKED:
         return true;
     }
     return true;
@@ -191,18 +213,28 @@ static void pause(struct rpc *r)
     }
 }
 
+static bool open(struct rpc *r, struct err *err)
+{
+    return broker_open(r->broker, false, err) &&
+           (!r->beats_exchange || broker_declare_exchange(r->broker, r->beats_exchange, "fanout", err)) &&
+           broker_consume(r->broker, BROKER_REPLY_TO, 0, err);
+}
+
 static void run(struct worker *worker, void *ctx)
 {
     struct rpc *r = ctx;
     struct err err;
     r->self = worker;
     while (!worker_stopping(worker)) {
-        if (broker_open(r->broker, false, &err) && broker_consume(r->broker, BROKER_REPLY_TO, 0, &err)) {
+        if (open(r, &err)) {
             backoff_reset(&r->backoff);
+            r->blocked = false;
             log_info("rpc_up", "queue=%s", RPC_QUEUE);
             tell(r, news_create(NEWS_RPC_UP, NULL));
             while (!worker_stopping(worker) && turn(r, &err))
                 ;
+            if (worker_stopping(worker) && !send_questions(r, &err)) /* the last heartbeat among them */
+                log_debug("rpc_unsaid", "why=\"%s\"", err.text);
             tell(r, news_create(NEWS_RPC_DOWN, NULL));
         }
         broker_close(r->broker);
@@ -214,16 +246,17 @@ static void run(struct worker *worker, void *ctx)
     }
 }
 
-struct rpc *rpc_start(const char *url, const char *gateway_id, struct mailbox *inbox, struct err *err)
+struct rpc *rpc_start(const struct rpc_options *options, struct err *err)
 {
     char name[64];
-    snprintf(name, sizeof name, "portal-gateway %s rpc", gateway_id);
-    struct broker *broker = broker_create(url, name, err);
+    snprintf(name, sizeof name, "portal-gateway %s rpc", options->gateway_id);
+    struct broker *broker = broker_create(options->url, name, err);
     if (!broker)
         return NULL;
     struct rpc *r = xcalloc(1, sizeof *r);
     r->broker = broker;
-    r->inbox = inbox;
+    r->inbox = options->inbox;
+    r->beats_exchange = options->beats_exchange ? xstrdup(options->beats_exchange) : NULL;
     r->questions = mailbox_create(QUESTIONS_MAX, NULL, NULL);
     r->wake_fd = mailbox_fd(r->questions);
     list_init(&r->pending);
@@ -236,6 +269,7 @@ static void discard(struct letter *letter)
 {
     struct question *q = container_of(letter, struct question, letter);
     news_destroy(q->news);
+    free(q->beat);
     free(q);
 }
 
@@ -248,6 +282,7 @@ void rpc_stop(struct rpc *r)
     worker_destroy(r->worker);
     mailbox_destroy(r->questions, discard);
     broker_destroy(r->broker);
+    free(r->beats_exchange);
     free(r);
 }
 
@@ -275,4 +310,13 @@ void rpc_ask_replay(struct rpc *r, const char *tenant_id, const struct position 
     struct news *n = news_create(NEWS_REPLAY_FAILED, tenant_id);
     n->replay.after = *after;
     ask(r, n);
+}
+
+void rpc_beat(struct rpc *r, struct view body)
+{
+    struct question *q = xcalloc(1, sizeof *q);
+    list_init(&q->in_pending);
+    q->beat = xstrndup(body.p, body.n);
+    if (!mailbox_push(r->questions, 0, &q->letter))
+        discard(&q->letter);
 }

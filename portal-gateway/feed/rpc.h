@@ -1,6 +1,7 @@
 /*
  * The rpc thread: questions to the state-manager over a broker connection of its own. Every question is
- * answered by one letter to the loop, in time or as failed.
+ * answered by one letter to the loop, in time or as failed. The gateway's heartbeats leave here too: under an
+ * alarm the broker reads nothing from a connection that publishes, and the feed's has to ack.
  *
  * Thread: started, asked and stopped by the loop's thread; works in its own.
  */
@@ -13,11 +14,19 @@
 
 struct rpc;
 
-/* NULL and err: the URL is wrong. */
-struct rpc *rpc_start(const char *url, const char *gateway_id, struct mailbox *inbox, struct err *err);
+struct rpc_options {
+    const char *url, *gateway_id;
+    const char *beats_exchange; /* of the gateways' heartbeats, declared; NULL: there are none */
+    struct mailbox *inbox;      /* letters of kind struct news */
+};
+
+/* NULL and err: the URL is wrong. The texts are copied. */
+struct rpc *rpc_start(const struct rpc_options *options, struct err *err);
 /* Joins; NULL-safe. */
 void rpc_stop(struct rpc *r);
 void rpc_ask_heads(struct rpc *r, struct heads *heads); /* takes */
+/* Publishes a heartbeat; lost when there is no connection. */
+void rpc_beat(struct rpc *r, struct view body);
 void rpc_ask_replay(struct rpc *r, const char *tenant_id, const struct position *after);
 
 #endif

@@ -21,7 +21,7 @@ struct assets {
     struct asset items[countof(table)];
 };
 
-static bool read_file(const char *directory, struct asset *a, struct err *err)
+bool asset_read(const char *directory, struct asset *a, struct err *err)
 {
     char path[PATH_MAX];
     int length = snprintf(path, sizeof path, "%s/%s", directory, a->file);
@@ -30,9 +30,22 @@ static bool read_file(const char *directory, struct asset *a, struct err *err)
         return err_set(err, ERR_NOT_FOUND, "%s: %s", path, strerror(errno));
     a->bytes = xcalloc(ASSET_MAX_BYTES, 1);
     a->n = fread(a->bytes, 1, ASSET_MAX_BYTES, file);
+    bool is_whole = !ferror(file) && a->n && a->n < ASSET_MAX_BYTES;
     fclose(file);
+    if (!is_whole) {
+        free(a->bytes);
+        a->bytes = NULL;
+        return err_set(err, ERR_TOO_LARGE, "%s: empty, or over %d bytes", path, ASSET_MAX_BYTES - 1);
+    }
     a->bytes = xrealloc(a->bytes, a->n);
+    return true;
+}
+
+static bool read_page(const char *directory, struct asset *a, struct err *err)
+{
     char digest[21];
+    if (!asset_read(directory, a, err))
+        return false;
     crypto_name_id("", (struct view){a->bytes, a->n}, digest);
     snprintf(a->etag, sizeof a->etag, "\"%s\"", digest);
     return true;
@@ -68,7 +81,7 @@ struct assets *assets_load(const char *directory, struct err *err)
     struct assets *a = xcalloc(1, sizeof *a);
     for (size_t i = 0; i < countof(table); i++) {
         a->items[i] = table[i];
-        if (!read_file(directory, &a->items[i], err)) {
+        if (!read_page(directory, &a->items[i], err)) {
             assets_destroy(a);
             return NULL;
         }

@@ -1,19 +1,23 @@
 #include "portal-gateway/core/meters.h"
+#include "portal-gateway/core/probe.h"
 #include "portal-gateway/http/endpoint_parts.h"
+#include "portal-gateway/http/relay.h"
 #include "portal-gateway/http/ws_link.h"
+#include "shared/etag.h"
 #include "shared/log.h"
 #include "shared/mem.h"
 #include "shared/origin.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
     REPLY_HEADERS_MAX = 12,
-    ORIGIN_SIZE = 256,
     HEAD_TIMEOUT_MS = 10000,
     BODY_TIMEOUT_MS = 30000,
+    SESSION_CONNECTIONS = 2, /* a GET is held while a POST comes */
     SPARE_CONNECTIONS = 256, /* beside the sessions: health, metrics, the page */
-    MAX_BODY = 1 << 16
+    MAX_BODY = 1 << 16       /* where no body is wanted */
 };
 
 #define PAGE_POLICY                                                                                         \
@@ -22,24 +26,23 @@ enum {
 
 /* --- answering --- */
 
-/* The origin of a browser that may read the answer; "" when there is none. */
-static bool origin_of(const struct endpoint *e, const struct request *r, char out[static ORIGIN_SIZE])
+bool origin_of(const struct endpoint *e, const struct request *r, char out[static ORIGIN_SIZE])
 {
+    if (view_copy(request_header(r, "origin"), out, ORIGIN_SIZE) && *out &&
+        (origin_allowed(e->options.allowed_origins, view_of(out)) ||
+         origin_is_own(view_of(out), request_header(r, "host"))))
+        return true;
     out[0] = 0;
-    if (!view_copy(request_header(r, "origin"), out, ORIGIN_SIZE) || !*out)
-        return false;
-    return origin_allowed(e->options.allowed_origins, view_of(out)) ||
-           origin_is_own(view_of(out), request_header(r, "host"));
+    return false;
 }
 
-void answer_with(struct endpoint *e, const struct request *r, int status, const char *type, struct view body,
-                 const struct reply_header *extra, size_t count)
+static void send_answer(struct endpoint *e, uint64_t request_id, const char *origin, struct reply *reply,
+                        const struct reply_header *extra, size_t count)
 {
-    char origin[ORIGIN_SIZE];
     struct reply_header headers[REPLY_HEADERS_MAX] = {
         {"Cache-Control", "no-store"}, {"X-Content-Type-Options", "nosniff"}, {"Vary", "Origin"}};
     size_t n = 3;
-    if (origin_of(e, r, origin)) {
+    if (*origin) {
         headers[n++] = (struct reply_header){"Access-Control-Allow-Origin", origin};
         headers[n++] = (struct reply_header){"Access-Control-Allow-Credentials", "true"};
     }
@@ -49,14 +52,33 @@ void answer_with(struct endpoint *e, const struct request *r, int status, const 
         else
             headers[n++] = extra[i];
     }
-    struct reply reply = {.status = status,
-                          .content_type = type,
-                          .body = body,
-                          .headers = headers,
-                          .header_count = n,
-                          /* a WebSocket client has no use for a connection without one */
-                          .close = request_header(r, "upgrade").n > 0};
-    server_reply(e->server, r->id, &reply);
+    reply->headers = headers;
+    reply->header_count = n;
+    server_reply(e->server, request_id, reply);
+}
+
+static void answer_request(struct endpoint *e, const struct request *r, struct reply *reply,
+                           const struct reply_header *extra, size_t count)
+{
+    char origin[ORIGIN_SIZE];
+    origin_of(e, r, origin);
+    /* A WebSocket client has no use for a connection without one. */
+    reply->close = request_header(r, "upgrade").n > 0;
+    send_answer(e, r->id, origin, reply, extra, count);
+}
+
+void answer_with(struct endpoint *e, const struct request *r, int status, const char *type, struct view body,
+                 const struct reply_header *extra, size_t count)
+{
+    struct reply reply = {.status = status, .content_type = type, .body = body};
+    answer_request(e, r, &reply, extra, count);
+}
+
+void answer_held(struct endpoint *e, uint64_t request_id, const char *origin, int status, const char *type,
+                 struct view body)
+{
+    struct reply reply = {.status = status, .content_type = type, .body = body};
+    send_answer(e, request_id, origin, &reply, NULL, 0);
 }
 
 void answer(struct endpoint *e, const struct request *r, int status, const char *type, struct view body)
@@ -74,6 +96,17 @@ void answer_error(struct endpoint *e, const struct request *r, int status, const
     buf_free(&b);
 }
 
+void answer_asset(struct endpoint *e, const struct request *r, const struct asset *a,
+                  const struct reply_header *extra, size_t count)
+{
+    struct view tag = {a->etag + 1, strlen(a->etag) - 2};
+    struct reply reply = {
+        .status = 200, .content_type = a->type, .body = {a->bytes, a->n}, .body_stays = true};
+    if (etag_is_listed(request_header(r, "if-none-match"), tag))
+        reply = (struct reply){.status = 304};
+    answer_request(e, r, &reply, extra, count);
+}
+
 static void preflight(struct endpoint *e, const struct request *r)
 {
     char asked[512] = "";
@@ -89,21 +122,66 @@ static void preflight(struct endpoint *e, const struct request *r)
 
 /* --- what may come in --- */
 
-bool upgrade_allowed(struct endpoint *e, const struct request *r)
+bool origin_is_refused(const struct endpoint *e, const struct request *r)
+{
+    char origin[ORIGIN_SIZE];
+    if (origin_of(e, r, origin) || !request_header(r, "origin").n)
+        return false;
+    struct view refused = request_header(r, "origin");
+    meter_add(ORIGIN_REFUSED, 1);
+    log_warn("origin_refused", "origin=\"%.*s\" path=\"%.*s\"", VIEW_ARG(refused), VIEW_ARG(r->path));
+    return true;
+}
+
+bool origin_may_connect(struct endpoint *e, const struct request *r)
+{
+    if (!origin_is_refused(e, r))
+        return true;
+    answer_error(e, r, 403, "FORBIDDEN_ORIGIN", "this web origin may not connect");
+    return false;
+}
+
+static struct address client_of(const struct endpoint *e, const struct request *r)
+{
+    return address_of_client(e->options.proxies, view_of(r->address), request_header(r, "x-forwarded-for"));
+}
+
+static bool has_room_for_address(const struct endpoint *e, const struct request *r)
+{
+    const struct hub *h = e->options.hub;
+    if (!h->policy->connections_per_address)
+        return true;
+    struct address client = client_of(e, r);
+    return guests_count(&h->guests, &client) < h->policy->connections_per_address;
+}
+
+static bool try_later(struct endpoint *e, const struct request *r, int status, const char *why)
 {
     static const struct reply_header later[] = {{"Retry-After", "5"}};
-    char origin[ORIGIN_SIZE];
-    if (!origin_of(e, r, origin) && request_header(r, "origin").n) {
-        meter_add(ORIGIN_REFUSED, 1);
-        log_warn("origin_refused", "origin=\"%s\" path=\"%.*s\"", origin, VIEW_ARG(r->path));
-        answer_error(e, r, 403, "FORBIDDEN_ORIGIN", "this web origin may not connect");
-        return false;
+    answer_with(e, r, status, "text/plain", view_of(why), later, countof(later));
+    return false;
+}
+
+bool session_may_open(struct endpoint *e, const struct request *r)
+{
+    if (e->draining || hub_session_count(e->options.hub) >= e->options.max_connections)
+        return try_later(e, r, 503, "try again");
+    if (has_room_for_address(e, r))
+        return true;
+    meter_add(ADDRESS_REFUSED, 1);
+    return try_later(e, r, 429, "too many connections of this address");
+}
+
+struct session *session_open(struct endpoint *e, const struct request *r, const struct protocol *protocol,
+                             const char *token)
+{
+    struct hub *h = e->options.hub;
+    struct session *s = session_create(h, protocol, token);
+    if (h->policy->connections_per_address) {
+        struct address client = client_of(e, r);
+        s->guest = guests_enter(&h->guests, &client);
     }
-    if (e->draining || hub_session_count(e->options.hub) >= e->options.max_connections) {
-        answer_with(e, r, 503, "text/plain", VIEW("try again"), later, countof(later));
-        return false;
-    }
-    return true;
+    return s;
 }
 
 void token_of(const struct request *r, char out[static TOKEN_MAX_BYTES + 1])
@@ -144,13 +222,13 @@ static bool token_of_subprotocol(const struct request *r, char out[static TOKEN_
 static bool plain_upgrade(struct endpoint *e, const struct request *r, struct upgrade *up)
 {
     char token[TOKEN_MAX_BYTES + 1] = "";
-    if (!upgrade_allowed(e, r))
+    if (!origin_may_connect(e, r) || !session_may_open(e, r))
         return false;
     if (token_of_subprotocol(r, token))
-        up->subprotocol = "portalcast";
+        snprintf(up->subprotocol, sizeof up->subprotocol, "portalcast");
     if (!*token)
         token_of(r, token);
-    up->user = session_create(e->options.hub, &protocol_ws, token);
+    up->user = session_open(e, r, &protocol_ws, token);
     return true;
 }
 
@@ -165,10 +243,7 @@ static void page(struct endpoint *e, const struct request *r)
     }
     const struct reply_header extra[] = {
         {"Cache-Control", "no-cache"}, {"ETag", a->etag}, {"Content-Security-Policy", PAGE_POLICY}};
-    if (view_is(request_header(r, "if-none-match"), a->etag))
-        answer_with(e, r, 304, NULL, (struct view){"", 0}, extra, countof(extra));
-    else
-        answer_with(e, r, 200, a->type, (struct view){a->bytes, a->n}, extra, countof(extra));
+    answer_asset(e, r, a, extra, countof(extra));
 }
 
 /* --- routing --- */
@@ -177,18 +252,20 @@ static const struct route {
     const char *path;
     bool prefix;     /* everything below, too */
     bool any_method; /* else GET and HEAD */
+    /* Whether a body is wanted; NULL: it is, up to MAX_BODY. */
+    bool (*head)(struct endpoint *e, const struct request *r, uint64_t body_bytes);
     void (*request)(struct endpoint *e, const struct request *r);
     bool (*upgrade)(struct endpoint *e, const struct request *r, struct upgrade *up);
 } routes[] = {
-    {"/socket.io", false, true, socketio_request, socketio_upgrade},
-    {"/socket.io/", true, true, socketio_request, socketio_upgrade},
-    {"/engine.io", false, true, socketio_request, socketio_upgrade},
-    {"/engine.io/", true, true, socketio_request, socketio_upgrade},
-    {"/ws", false, false, plain_request, plain_upgrade},
-    {"/healthz", false, false, status_healthz, NULL},
-    {"/readyz", false, false, status_readyz, NULL},
-    {"/metrics", false, false, status_metrics, NULL},
-    {"/", true, false, page, NULL},
+    {"/socket.io", false, true, socketio_head, socketio_request, socketio_upgrade},
+    {"/socket.io/", true, true, socketio_head, socketio_request, socketio_upgrade},
+    {"/engine.io", false, true, socketio_head, socketio_request, socketio_upgrade},
+    {"/engine.io/", true, true, socketio_head, socketio_request, socketio_upgrade},
+    {"/ws", false, false, NULL, plain_request, plain_upgrade},
+    {"/healthz", false, false, NULL, status_healthz, NULL},
+    {"/readyz", false, false, NULL, status_readyz, NULL},
+    {"/metrics", false, false, NULL, status_metrics, NULL},
+    {"/", true, false, NULL, page, NULL},
 };
 
 static const struct route *find_route(struct view path)
@@ -197,6 +274,18 @@ static const struct route *find_route(struct view path)
         if (view_is(path, routes[i].path) || (routes[i].prefix && view_starts(path, routes[i].path)))
             return &routes[i];
     return &routes[countof(routes) - 1];
+}
+
+static bool on_head(void *ctx, const struct request *r, uint64_t body_bytes)
+{
+    struct endpoint *e = ctx;
+    const struct route *route = find_route(r->path);
+    if (route->head && r->method != HTTP_OPTIONS)
+        return route->head(e, r, body_bytes);
+    if (body_bytes <= MAX_BODY)
+        return true;
+    answer(e, r, 413, NULL, VIEW(""));
+    return false;
 }
 
 static void on_request(void *ctx, const struct request *r)
@@ -222,43 +311,84 @@ static bool on_upgrade(void *ctx, const struct request *r, struct upgrade *up)
     return false;
 }
 
+/* --- WebSockets, by what they stand for --- */
+
 static void on_ws_open(void *ctx, struct ws *ws)
 {
     (void)ctx;
-    session_on_open(ws_user(ws), &ws_link_ops, ws);
+    switch ((enum visitor)ws_kind(ws)) {
+    case VISITOR_SESSION:
+        session_on_open(ws_user(ws), &ws_link_ops, ws);
+        break;
+    case VISITOR_SESSION_BASE64:
+        session_on_open(ws_user(ws), &ws_link_base64_ops, ws);
+        break;
+    case VISITOR_PROBE:
+        probe_on_open(ws_user(ws), ws);
+        break;
+    case VISITOR_SURPLUS:
+        ws_close(ws, 0, "");
+        break;
+    }
+}
+
+static bool is_session(const struct ws *ws)
+{
+    return ws_kind(ws) == VISITOR_SESSION || ws_kind(ws) == VISITOR_SESSION_BASE64;
+}
+
+static void on_probe_message(struct ws *ws, struct view message, bool is_text)
+{
+    struct probe *probe = ws_user(ws);
+    struct session *moved = probe_on_message(probe, message, is_text);
+    if (!moved)
+        return;
+    ws_set_user(ws, moved, VISITOR_SESSION);
+    probe_gone(probe);
 }
 
 static void on_ws_message(void *ctx, struct ws *ws, struct view message, bool is_text)
 {
     (void)ctx;
-    session_on_message(ws_user(ws), message, is_text);
+    if (is_session(ws))
+        session_on_message(ws_user(ws), message, is_text);
+    else if (ws_kind(ws) == VISITOR_PROBE)
+        on_probe_message(ws, message, is_text);
 }
 
 static void on_ws_writable(void *ctx, struct ws *ws)
 {
     (void)ctx;
-    session_on_writable(ws_user(ws));
+    if (is_session(ws))
+        session_on_writable(ws_user(ws));
 }
 
 static void on_ws_close(void *ctx, struct ws *ws)
 {
     (void)ctx;
-    session_gone(ws_user(ws));
+    if (is_session(ws))
+        session_gone(ws_user(ws));
+    else if (ws_kind(ws) == VISITOR_PROBE)
+        probe_gone(ws_user(ws));
 }
 
 static void on_ws_pong(void *ctx, struct ws *ws)
 {
     (void)ctx;
-    session_on_pong(ws_user(ws));
+    if (is_session(ws))
+        session_on_pong(ws_user(ws));
 }
 
 static void on_gone(void *ctx, uint64_t request_id)
 {
-    (void)ctx; /* every request is answered at once; a held poll would end here */
-    (void)request_id;
+    struct endpoint *e = ctx;
+    polls_on_gone(e->polls, request_id);
+    if (e->relay)
+        relay_on_gone(e->relay, request_id);
 }
 
 static const struct server_handler handler = {
+    .on_head = on_head,
     .on_request = on_request,
     .on_gone = on_gone,
     .on_upgrade = on_upgrade,
@@ -269,6 +399,19 @@ static const struct server_handler handler = {
     .on_ws_pong = on_ws_pong,
 };
 
+/* --- polling --- */
+
+static void reply_to_poll(void *ctx, uint64_t request, const char *origin, int status, const char *type,
+                          struct view body)
+{
+    answer_held(ctx, request, origin, status, type, body);
+}
+
+static void abort_poll(void *ctx, uint64_t request)
+{
+    server_abort(((struct endpoint *)ctx)->server, request);
+}
+
 /* --- life --- */
 
 struct endpoint *endpoint_create(struct loop *loop, const struct endpoint_options *options, struct err *err)
@@ -277,17 +420,23 @@ struct endpoint *endpoint_create(struct loop *loop, const struct endpoint_option
     e->options = *options;
     struct server_options server = {.host = options->host,
                                     .port = options->port,
-                                    .max_body = MAX_BODY,
                                     .max_message = options->hub->policy->max_payload,
-                                    .max_connections = options->max_connections + SPARE_CONNECTIONS,
+                                    .max_connections =
+                                        SESSION_CONNECTIONS * options->max_connections + SPARE_CONNECTIONS,
                                     .head_timeout_ms = HEAD_TIMEOUT_MS,
                                     .body_timeout_ms = BODY_TIMEOUT_MS,
                                     .server_name = "portalcast",
                                     .handler = &handler,
+                                    .other_files = &e->other_files,
                                     .ctx = e};
+    struct poll_out out = {.ctx = e, .reply = reply_to_poll, .abort = abort_poll};
+    e->polls = polls_create(loop, &out);
     e->server = server_create(loop, &server, err);
-    if (e->server)
+    if (e->server) {
+        e->relay = relay_create(loop, e);
         return e;
+    }
+    polls_destroy(e->polls);
     free(e);
     return NULL;
 }
@@ -296,13 +445,26 @@ void endpoint_destroy(struct endpoint *e)
 {
     if (!e)
         return;
+    relay_destroy(e->relay);
+    e->relay = NULL;
     server_destroy(e->server);
+    polls_destroy(e->polls);
     free(e);
 }
 
 int endpoint_port(const struct endpoint *e)
 {
     return server_port(e->server);
+}
+
+size_t endpoint_tunnels(const struct endpoint *e)
+{
+    return relay_tunnels(e->relay);
+}
+
+void endpoint_drain_tunnels(struct endpoint *e, size_t max)
+{
+    relay_drain(e->relay, max);
 }
 
 void endpoint_stop_accepting(struct endpoint *e)

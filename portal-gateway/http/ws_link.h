@@ -4,7 +4,7 @@
 
 #include "portal-gateway/core/session.h"
 
-/* Its link is a struct ws. */
-extern const struct link_ops ws_link_ops;
+/* Their link is a struct ws. With base64: for a client that cannot take binary frames. */
+extern const struct link_ops ws_link_ops, ws_link_base64_ops;
 
 #endif

@@ -145,7 +145,7 @@ describe('Socket.IO', () => {
     });
     await within(new Promise((done) => socket.on('close', done)), 8000);
     assert.equal(socket.readyState, WebSocket.CLOSED);
-    assert.match(frames[0], /^0\{"sid":"[\w-]{20}","upgrades":\[\],"pingInterval":700,"pingTimeout":700,"maxPayload":\d+\}$/);
+    assert.match(frames[0], /^0\{"sid":"[\w-]{26}","upgrades":\[\],"pingInterval":700,"pingTimeout":700,"maxPayload":\d+\}$/);
     assert.match(frames[1], /^40\{"sid":/);
     assert.deepEqual(frames.filter((f) => f === '2'), ['2'], 'one ping, no second while it is outstanding');
     assert.ok(Date.now() - started >= 1300, 'not before its time');

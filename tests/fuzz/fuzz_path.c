@@ -1,8 +1,8 @@
 /* Paths: what fits a pattern is that pattern with its parameter, and nothing else; headers that go with them.
  */
 #include "shared/buf.h"
+#include "shared/etag.h"
 #include "shared/http_text.h"
-#include "state-manager/http/etag.h"
 #include "state-manager/http/path.h"
 #include "tests/fuzz/fuzz.h"
 #include <string.h>

@@ -33,10 +33,13 @@ class Listener {
 }
 
 export class SioClient extends Listener {
-  constructor(base, token, options = {}) {
+  // `connect`: the io() of another release; `transports: undefined` is the client's own default.
+  constructor(base, token, { connect = io, ...options } = {}) {
     super();
-    this.socket = io(base, { auth: token === undefined ? {} : { token }, transports: ['websocket'], forceNew: true, reconnection: false, ...options });
+    this.socket = connect(base, { auth: token === undefined ? {} : { token }, transports: ['websocket'], forceNew: true, reconnection: false, ...options });
     this.disconnects = [];
+    this.refusals = [];
+    this.socket.on('connect_error', (error) => this.refusals.push(error));
     this.socket.on('disconnect', (reason) => this.disconnects.push(reason));
     this.socket.onAny((event, ...args) => {
       const last = args.at(-1);

@@ -42,6 +42,15 @@ static void echo_request(struct fixture *f, const struct request *r)
     reply_text(f, r->id, (struct view){text, (size_t)n}, false);
 }
 
+static bool on_head(void *ctx, const struct request *r, uint64_t body_bytes)
+{
+    struct fixture *f = ctx;
+    struct reply refusal = {.status = 413};
+    f->heads++;
+    f->head = r->id;
+    return body_bytes <= MAX_BODY || !server_reply(f->server, r->id, &refusal);
+}
+
 static void on_request(void *ctx, const struct request *r)
 {
     struct fixture *f = ctx;
@@ -49,6 +58,10 @@ static void on_request(void *ctx, const struct request *r)
     if (view_is(r->path, "/hold")) {
         ck_assert(f->held_count < HELD_MAX);
         f->held[f->held_count++] = r->id;
+    } else if (view_is(r->path, "/lasting")) {
+        struct reply reply = {
+            .status = 200, .content_type = "text/plain", .body = f->lasting, .body_stays = true};
+        server_reply(f->server, r->id, &reply);
     } else if (view_is(r->path, "/big")) {
         char *big = xcalloc(1, BIG_BYTES);
         memset(big, 'b', BIG_BYTES);
@@ -74,7 +87,7 @@ static bool on_upgrade(void *ctx, const struct request *r, struct upgrade *answe
     struct fixture *f = ctx;
     struct view offered = request_header(r, "sec-websocket-protocol");
     ck_assert(view_copy(offered, f->protocol, sizeof f->protocol));
-    answer->subprotocol = offered.n ? "portalcast" : NULL;
+    snprintf(answer->subprotocol, sizeof answer->subprotocol, "%s", offered.n ? "portalcast" : "");
     answer->user = f;
     struct reply refusal = {.status = 401, .content_type = "text/plain", .body = VIEW("no")};
     return !view_is(r->path, "/forbidden") || !server_reply(f->server, r->id, &refusal);
@@ -143,22 +156,25 @@ static void on_ws_close(void *ctx, struct ws *ws)
 
 void fixture_start(struct fixture *f)
 {
-    static const struct server_handler handler = {.on_request = on_request,
-                                                  .on_gone = on_gone,
-                                                  .on_upgrade = on_upgrade,
-                                                  .on_ws_open = on_ws_open,
-                                                  .on_ws_message = on_ws_message,
-                                                  .on_ws_writable = on_ws_writable,
-                                                  .on_ws_close = on_ws_close};
-    *f = (struct fixture){.loop = loop_create()};
+    struct server_handler handler = {.on_request = on_request,
+                                     .on_gone = on_gone,
+                                     .on_upgrade = on_upgrade,
+                                     .on_ws_open = on_ws_open,
+                                     .on_ws_message = on_ws_message,
+                                     .on_ws_writable = on_ws_writable,
+                                     .on_ws_close = on_ws_close};
+    bool asks_heads = f->asks_heads;
+    *f = (struct fixture){.loop = loop_create(), .asks_heads = asks_heads, .handler = handler};
+    f->handler.on_head = asks_heads ? on_head : NULL;
     struct server_options options = {.host = "127.0.0.1",
                                      .max_body = MAX_BODY,
                                      .max_message = MAX_MESSAGE,
                                      .max_connections = HELD_MAX,
+                                     .other_files = &f->other_files,
                                      .head_timeout_ms = 1000,
                                      .body_timeout_ms = 400,
                                      .server_name = "unit",
-                                     .handler = &handler,
+                                     .handler = &f->handler,
                                      .ctx = f};
     struct err err;
     f->server = server_create(f->loop, &options, &err);

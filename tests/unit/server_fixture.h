@@ -2,9 +2,10 @@
  * A server on a free port with a handler that does what paths and messages say, and clients on plain sockets,
  * all in one thread: whoever waits for bytes turns the loop meanwhile.
  *
- * Paths: /hold keeps the request, /big answers BIG_BYTES, /close closes after the reply, /echo/... tells what
- * it got, everything else is "ok". Messages: "close", "close0", "abort" do that, "flood" sends until the
- * socket takes no more, everything else is echoed. Upgrades are refused at /forbidden.
+ * Paths: /hold keeps the request, /big answers BIG_BYTES, /lasting what `lasting` says, /close closes after
+ * the reply, /echo/... tells what it got, everything else is "ok". Messages: "close", "close0", "abort" do
+ * that, "flood" sends until the socket takes no more, everything else is echoed. Upgrades are refused at
+ * /forbidden.
  */
 #ifndef TESTS_UNIT_SERVER_FIXTURE_H
 #define TESTS_UNIT_SERVER_FIXTURE_H
@@ -21,9 +22,14 @@ enum { BIG_BYTES = 6 << 20, HELD_MAX = 600, MAX_BODY = 4000, MAX_MESSAGE = 2000,
 struct fixture {
     struct loop *loop;
     struct server *server;
+    size_t other_files; /* that somebody else has open */
     uint64_t held[HELD_MAX];
-    size_t held_count, gone, requests, opened, closed, messages, writables;
-    size_t flooded; /* bytes that ws_write() took */
+    size_t held_count, gone, heads, requests, opened, closed, messages, writables;
+    uint64_t head;   /* the last one asked about */
+    bool asks_heads; /* set before fixture_start(): bodies over MAX_BODY are refused by on_head */
+    struct server_handler handler;
+    struct view lasting; /* what /lasting answers, without a copy */
+    size_t flooded;      /* bytes that ws_write() took */
     bool is_flooding;
     struct ws *ws;       /* the last one opened */
     char protocol[2000]; /* what the last upgrade offered */

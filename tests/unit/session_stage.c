@@ -67,14 +67,22 @@ static void ignore_replay(void *ctx, const char *tenant_id, const struct positio
     (void)after;
 }
 
+static void ignore_beat(void *ctx, enum beat_state state)
+{
+    (void)ctx;
+    (void)state;
+}
+
 void stage_set_up(void)
 {
     struct err err;
     struct token_options options = {.algorithm = "HS256", .secret = SECRET, .issuer = "", .audience = ""};
-    struct upstream upstream = {NULL, count_bind, ignore, ignore_all, drop_heads, ignore_replay};
+    struct upstream upstream = {NULL,       count_bind,    ignore,      ignore_all,
+                                drop_heads, ignore_replay, ignore_beat, ignore_all};
     stage.policy = (struct policy){.ping_interval_ms = 25000,
                                    .ping_timeout_ms = 20000,
                                    .connect_timeout_ms = 10000,
+                                   .upgrade_timeout_ms = 10000,
                                    .token_warning_ms = 60000,
                                    .linger_ms = 60000,
                                    .heads_interval_ms = 5000,

@@ -24,9 +24,12 @@
     X(http_text)    \
     X(json)         \
     X(keeper)       \
+    X(limits)       \
     X(loop)         \
     X(metrics)      \
     X(outbox)       \
+    X(peer_answer)  \
+    X(peers)        \
     X(poll)         \
     X(rest)         \
     X(restore)      \
@@ -40,6 +43,7 @@
     X(store)        \
     X(store_mongo)  \
     X(stream)       \
+    X(tcp)          \
     X(token)        \
     X(token_keys)   \
     X(worker)       \

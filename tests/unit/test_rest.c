@@ -1,6 +1,6 @@
 /* Small rules of the REST API that need no server. */
+#include "shared/etag.h"
 #include "state-manager/core/text.h"
-#include "state-manager/http/etag.h"
 #include "tests/unit/suites.h"
 #include <string.h>
 

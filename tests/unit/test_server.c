@@ -213,6 +213,29 @@ START_TEST(large_replies_reach_slow_readers)
 }
 END_TEST
 
+START_TEST(bodies_that_stay_are_sent_from_where_they_are)
+{
+    int fd = fixture_dial(&f), small = 100000;
+    char *body = xcalloc(1, BIG_BYTES);
+    memset(body, 'b', BIG_BYTES);
+    f.lasting = (struct view){body, BIG_BYTES};
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    fixture_send(&f, fd,
+                 VIEW("GET /lasting HTTP/1.1\r\n" HOST "\r\nHEAD /lasting HTTP/1.1\r\n" HOST
+                      "\r\nGET /echo/after HTTP/1.1\r\n" HOST "\r\n"));
+    fixture_turn(&f, 300);
+    memcpy(body + BIG_BYTES - 8, "changed!", 8); /* what has not gone yet is not a copy */
+    fixture_read(&f, fd, 500);
+    ck_assert_uint_eq(fixture_seen(&f, "HTTP/1.1 200"), 3);
+    ck_assert_uint_eq(fixture_seen(&f, "bbbbbbbbchanged!HTTP/1.1 200"), 1);
+    ck_assert_uint_eq(fixture_seen(&f, "path=/echo/after"), 1);
+    ck_assert_uint_gt(f.count, BIG_BYTES);
+    ck_assert_uint_lt(f.count, BIG_BYTES + 2000);
+    close(fd);
+    free(body);
+}
+END_TEST
+
 START_TEST(held_requests_are_answered_later)
 {
     static const int holds_ms[] = {10, 250};
@@ -342,6 +365,19 @@ START_TEST(connections_are_capped_and_listening_stops)
 }
 END_TEST
 
+START_TEST(files_of_others_count_where_there_are_few)
+{
+    ck_assert(server_may_open_files(f.server));
+    f.other_files = 1 << 21; /* more than a process ever may open */
+    ck_assert(!server_may_open_files(f.server));
+    ck_assert_uint_eq(fixture_ask(&f, "GET / HTTP/1.1\r\n" HOST "\r\n").n, 0);
+    ck_assert(f.eof);
+    f.other_files = 0;
+    fixture_ask(&f, "GET / HTTP/1.1\r\n" HOST "\r\n");
+    ck_assert_uint_eq(fixture_seen(&f, "HTTP/1.1 200"), 1);
+}
+END_TEST
+
 START_TEST(addresses_that_cannot_be_had_give_a_reason)
 {
     struct server_handler handler = {0};
@@ -377,7 +413,7 @@ static size_t open_files(void)
 START_TEST(destroy_tells_the_handler_and_leaves_no_file_open)
 {
     size_t before = open_files();
-    struct fixture g;
+    struct fixture g = {0};
     fixture_start(&g);
     int held = fixture_dial(&g), idle = fixture_dial(&g), half = fixture_dial(&g);
     int ws = fixture_upgrade(&g, "Sec-WebSocket-Protocol: x\r\n");
@@ -411,10 +447,12 @@ Suite *suite_server(void)
     tcase_add_test(tc, heads_and_bodies_have_deadlines);
     tcase_add_test(tc, long_heads);
     tcase_add_test(tc, large_replies_reach_slow_readers);
+    tcase_add_test(tc, bodies_that_stay_are_sent_from_where_they_are);
     tcase_add_test(tc, held_requests_are_answered_later);
     tcase_add_test(tc, clients_that_leave_a_held_request_are_noticed_and_cost_nothing);
     tcase_add_test(tc, upgrades_to_other_things_are_refused);
     tcase_add_test(tc, connections_are_capped_and_listening_stops);
+    tcase_add_test(tc, files_of_others_count_where_there_are_few);
     tcase_add_test(tc, addresses_that_cannot_be_had_give_a_reason);
     tcase_add_test(tc, destroy_tells_the_handler_and_leaves_no_file_open);
     suite_add_tcase(suite, tc);

@@ -1,9 +1,8 @@
 /*
- * ETag and If-None-Match (RFC 9110, 8.8.3 and 13.1.2). Our tags are strong: the digest of the answer's bytes.
- * Plain functions. Thread: any.
+ * ETag and If-None-Match (RFC 9110, 8.8.3 and 13.1.2). Plain functions. Thread: any.
  */
-#ifndef STATE_MANAGER_HTTP_ETAG_H
-#define STATE_MANAGER_HTTP_ETAG_H
+#ifndef SHARED_ETAG_H
+#define SHARED_ETAG_H
 
 #include "shared/compiler.h"
 #include "shared/view.h"

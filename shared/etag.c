@@ -1,4 +1,4 @@
-#include "state-manager/http/etag.h"
+#include "shared/etag.h"
 #include <string.h>
 
 /* Takes the next tag off the list. Tags may hold commas, so this is no splitting at them. */
