@@ -187,7 +187,7 @@ run: ## the whole system here: broker, services, demo tenant with live traffic, 
 up: ## the whole system in containers: docker compose with the secrets of .env (deploy/README.md)
 	docker compose up --build
 
-bench: ## cost side by side with the floor and Node peers; BENCH_SECONDS (5) for each figure
+bench: ## cost side by side with the floor and Node peers, and at a million messages (3 GB in TMPDIR, some minutes); ONLY=part
 	@deploy/install build run test bench
 	@$(MAKE) --no-print-directory build
 	BIN_DIR=$(abspath $(BIN)) node tests/bench/run.mjs
