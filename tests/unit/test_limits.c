@@ -169,6 +169,10 @@ START_TEST(a_rate_allows_a_burst_and_then_so_many_a_second)
         ck_assert_msg(rate_take(&rate, &b, 1, now), "%d, ten a second", i);
     for (int i = 0; i < 19; i++)
         ck_assert_msg(rate_take(&rate, &b, 1, now), "a second burst: %d", i);
+    now += 3600 * 1000; /* an hour of silence allows no more than any other pause */
+    for (int i = 0; i < 20; i++)
+        ck_assert_msg(rate_take(&rate, &b, 1, now), "a third burst: %d", i);
+    ck_assert(!rate_take(&rate, &b, 1, now));
 }
 END_TEST
 
