@@ -110,7 +110,7 @@ $(NODE_MODULES): tests/package-lock.json
 	cd tests && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-# Speaks MongoDB's wire protocol, for tests of the store and the black box.
+# Python's part of the tests: a server of MongoDB's wire protocol, a client of Socket.IO.
 TEST_VENV := build/test-venv/installed
 $(TEST_VENV): tests/requirements.txt
 	python3 -m venv build/test-venv
@@ -125,7 +125,7 @@ export ASAN_OPTIONS ?= detect_leaks=1:exitcode=99:abort_on_error=0
 export UBSAN_OPTIONS ?= print_stacktrace=1:halt_on_error=1:exitcode=99
 STEPS := tests/lib/steps
 
-.PHONY: unit blackbox blackbox-mongo replay test check san san-% test-needs
+.PHONY: unit blackbox blackbox-mongo conformance replay test check san san-% test-needs
 unit: $(BIN)/unit-tests $(TEST_VENV) ## unit and store contract tests; T=name selects one suite
 	CK_RUN_SUITE="$(T)" $(if $(filter-out release,$(VARIANT)),CK_FORK=no) \
 	    tests/lib/with-mongo tests/lib/unit-counts $(BIN)/unit-tests
@@ -135,6 +135,9 @@ blackbox: $(BINARIES) $(NODE_MODULES) $(TEST_VENV) ## the real programs with a p
 
 blackbox-mongo: $(BINARIES) $(NODE_MODULES) $(TEST_VENV) ## the same on a MongoDB server (MONGODB_TEST_URL, or one of the run's own)
 	BIN_DIR=$(abspath $(BIN)) STORE=mongo node tests/lib/run.mjs $(T)
+
+conformance: $(BINARIES) $(NODE_MODULES) $(TEST_VENV) ## Engine.IO and Socket.IO row by row, and every client there is
+	BIN_DIR=$(abspath $(BIN)) node tests/lib/run.mjs conformance polling clients python
 
 replay: $(FUZZ_BINARIES) ## every file of the fuzz corpus once
 	tests/fuzz/replay $(BIN)

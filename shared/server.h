@@ -128,8 +128,8 @@ size_t server_connections(const struct server *s);
 /* Whether the process may open some files more, see other_files. */
 bool server_may_open_files(const struct server *s);
 
-/* Answers a request. False: its client is gone, or it has been answered. Content-Length, Date and Server are
- * added. */
+/* Answers a request. False: its client is gone (on_gone follows, where it was not called yet), or it has been
+ * answered. Content-Length, Date and Server are added. */
 bool server_reply(struct server *s, uint64_t request_id, const struct reply *reply);
 /* Cuts the connection of a request that is not answered, from the loop's next turn; on_gone follows. */
 void server_abort(struct server *s, uint64_t request_id);

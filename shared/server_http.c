@@ -230,12 +230,24 @@ static bool go_on(struct conn *c)
     return link_next_request(c);
 }
 
+/* Whether the client has gone, or has closed its sending side (which browsers and libraries do not do). */
+static bool has_hung_up(const struct conn *c)
+{
+    struct pollfd fd = {.fd = c->fd, .events = POLLRDHUP};
+    return poll(&fd, 1, 0) > 0 && fd.revents;
+}
+
 bool server_reply(struct server *s, uint64_t request_id, const struct reply *reply)
 {
     struct exchange *x = slot_find(s, request_id);
     if (!x || x->is_answered || x->conn->state == CONN_CUT)
         return false;
     struct conn *c = x->conn;
+    /* What would be lost is better kept, and the tick has not looked for a while. */
+    if (c->state == CONN_PARKED && has_hung_up(c)) {
+        link_cut(c);
+        return false;
+    }
     answer(x, reply);
     if (!c->dispatching && !go_on(c))
         link_cut(c);
@@ -450,7 +462,6 @@ static size_t poll_list(struct server *s, const struct list *list, short events)
     return count && poll(s->polls, count, 0) > 0 ? count : 0;
 }
 
-/* A client that has gone, or has closed its sending side (which browsers and libraries do not do). */
 static void look_after_parked(struct server *s, int64_t now)
 {
     if (now - s->looked_at_parked < LOOK_AFTER_MS)

@@ -72,10 +72,10 @@ static void forget(struct poll_link *l, uint64_t *slot)
     *slot = 0;
 }
 
-static void reply(const struct polls *p, uint64_t request, const char *origin, int status, const char *type,
+static bool reply(const struct polls *p, uint64_t request, const char *origin, int status, const char *type,
                   struct view body)
 {
-    p->out.reply(p->out.ctx, request, origin, status, type, body);
+    return p->out.reply(p->out.ctx, request, origin, status, type, body);
 }
 
 static void refuse(const struct polls *p, uint64_t request, const char *origin)
@@ -83,11 +83,11 @@ static void refuse(const struct polls *p, uint64_t request, const char *origin)
     reply(p, request, origin, 400, NULL, VIEW(""));
 }
 
+/* When the client turns out to have gone, the session goes with it: in polls_on_gone(). */
 static void answer_get(struct poll_link *l, struct view body)
 {
-    uint64_t request = l->get;
-    forget(l, &l->get);
-    reply(l->polls, request, l->origin, 200, text_plain, body);
+    if (reply(l->polls, l->get, l->origin, 200, text_plain, body))
+        forget(l, &l->get);
 }
 
 static void hold(struct poll_link *l, uint64_t request, const char *origin)

@@ -29,8 +29,8 @@ struct probe;
 /* The way out. */
 struct poll_out {
     void *ctx;
-    /* type NULL: no body. */
-    void (*reply)(void *ctx, uint64_t request, const char *origin, int status, const char *type,
+    /* type NULL: no body. False: the client has gone; polls_on_gone() follows for a request that is held. */
+    bool (*reply)(void *ctx, uint64_t request, const char *origin, int status, const char *type,
                   struct view body);
     /* Cuts the connection of a request that is being received; polls_on_gone() may follow. */
     void (*abort)(void *ctx, uint64_t request);

@@ -36,7 +36,7 @@ bool origin_of(const struct endpoint *e, const struct request *r, char out[stati
     return false;
 }
 
-static void send_answer(struct endpoint *e, uint64_t request_id, const char *origin, struct reply *reply,
+static bool send_answer(struct endpoint *e, uint64_t request_id, const char *origin, struct reply *reply,
                         const struct reply_header *extra, size_t count)
 {
     struct reply_header headers[REPLY_HEADERS_MAX] = {
@@ -54,7 +54,7 @@ static void send_answer(struct endpoint *e, uint64_t request_id, const char *ori
     }
     reply->headers = headers;
     reply->header_count = n;
-    server_reply(e->server, request_id, reply);
+    return server_reply(e->server, request_id, reply);
 }
 
 static void answer_request(struct endpoint *e, const struct request *r, struct reply *reply,
@@ -401,10 +401,11 @@ static const struct server_handler handler = {
 
 /* --- polling --- */
 
-static void reply_to_poll(void *ctx, uint64_t request, const char *origin, int status, const char *type,
+static bool reply_to_poll(void *ctx, uint64_t request, const char *origin, int status, const char *type,
                           struct view body)
 {
-    answer_held(ctx, request, origin, status, type, body);
+    struct reply reply = {.status = status, .content_type = type, .body = body};
+    return send_answer(ctx, request, origin, &reply, NULL, 0);
 }
 
 static void abort_poll(void *ctx, uint64_t request)

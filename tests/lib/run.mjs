@@ -16,7 +16,7 @@ const FOLDER = path.join(ROOT, 'tests/blackbox');
 const FILE_SECONDS = 240;
 const CONCURRENCY = Number(process.env.CONCURRENCY ?? 2);
 // The long ones first, so that the end is not waiting for one of them.
-const FIRST = ['outbox', 'writers', 'durability', 'lifecycle', 'webhook', 'rest-limits'];
+const FIRST = ['outbox', 'writers', 'durability', 'lifecycle', 'portal-clients', 'vanish', 'webhook', 'rest-limits'];
 const STORE = process.env.STORE || 'sqlite';
 // What does not depend on the kind of store is not run for each.
 const FILES_OF = { sqlite: /./, mongo: /^(api|desk|webhook|intake|enriched|tenants|keeping|durability|writers|rest|rest-openapi)$/ };

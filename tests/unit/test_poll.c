@@ -16,22 +16,26 @@ static struct {
     int status[REQUESTS_MAX]; /* 0: not yet; -1: cut */
     struct buf body[REQUESTS_MAX];
     char origin[REQUESTS_MAX][32];
+    bool is_gone[REQUESTS_MAX]; /* the client, which only who answers it finds out */
 } answers;
 
 static struct polls *polls;
 static struct session *session;
 static uint64_t next_request;
 
-static void on_reply(void *ctx, uint64_t request, const char *origin, int status, const char *type,
+static bool on_reply(void *ctx, uint64_t request, const char *origin, int status, const char *type,
                      struct view body)
 {
     (void)ctx;
     ck_assert_uint_lt(request, REQUESTS_MAX);
+    if (answers.is_gone[request])
+        return false;
     ck_assert_int_eq(answers.status[request], 0); /* each once */
     ck_assert(type || !body.n);
     answers.status[request] = status;
     buf_add_view(&answers.body[request], body);
     snprintf(answers.origin[request], sizeof answers.origin[request], "%s", origin);
+    return true;
 }
 
 static void on_abort(void *ctx, uint64_t request)
@@ -80,6 +84,7 @@ static void set_up(void)
     for (size_t i = 0; i < REQUESTS_MAX; i++)
         buf_init(&answers.body[i], SINK_BYTES * 4);
     memset(answers.status, 0, sizeof answers.status);
+    memset(answers.is_gone, 0, sizeof answers.is_gone);
     polls = polls_create(stage.loop, &out);
     open_session(&protocol_eio);
 }
@@ -131,6 +136,17 @@ START_TEST(a_get_is_held_for_what_comes)
     ck_assert(!session->lagging); /* nobody polls just now */
     expect(get(), 200, "4c");
     ck_assert(!session->blocked);
+}
+END_TEST
+
+START_TEST(a_client_that_is_found_gone_when_told_something_ends_the_session)
+{
+    uint64_t held = get();
+    answers.is_gone[held] = true;
+    expect(post("4a"), 200, "ok");
+    expect(held, 0, "");
+    polls_on_gone(polls, held);
+    assert_ended(CLOSE_PEER);
 }
 END_TEST
 
@@ -447,6 +463,7 @@ Suite *suite_poll(void)
     tcase_set_timeout(t, 30);
     tcase_add_test(t, the_handshake_is_answered_at_once);
     tcase_add_test(t, a_get_is_held_for_what_comes);
+    tcase_add_test(t, a_client_that_is_found_gone_when_told_something_ends_the_session);
     tcase_add_test(t, a_second_get_ends_the_session);
     tcase_add_test(t, a_get_that_goes_away_ends_the_session);
     tcase_add_test(t, an_answered_get_may_go_away);

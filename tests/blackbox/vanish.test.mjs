@@ -1,0 +1,136 @@
+// Two thousand polling clients that are there at once and vanish at random moments, in the middle of whatever they do:
+// nothing is left of them, nothing spins on their behalf, and the next two thousand find as much room.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import { after, before, test } from 'node:test';
+import { PATIENCE, seededRandom, sleep, until } from '../lib/env.mjs';
+import { tokenOf } from '../lib/http.mjs';
+import { Vanishing, WAYS_TO_GO } from '../lib/vanishing.mjs';
+import { World } from '../lib/world.mjs';
+
+const CLIENTS = 2000;
+const TENANTS = 10;
+const LANES = 50; // handshakes at a time
+const EVENTS = 100; // while they vanish
+const ROUNDS = 3; // that are compared, behind one that makes room
+const seed = Number(process.env.SEED ?? Date.now() % 1e6);
+console.log(`# seed ${seed}`);
+const random = seededRandom(seed);
+const ticksPerSecond = Number(execFileSync('getconf', ['CLK_TCK']));
+
+let world;
+before(async () => {
+  world = await World.open('vanish', {
+    tap: false,
+    gateway: {
+      PING_INTERVAL_MS: String(1000 * PATIENCE),
+      PING_TIMEOUT_MS: String(2000 * PATIENCE),
+      CONNECT_TIMEOUT_MS: String(8000 * PATIENCE),
+      LOG_LEVEL: 'warn',
+      // What was freed is kept aside by AddressSanitizer; a little of it is enough to see whether memory stays flat.
+      ASAN_OPTIONS: `${process.env.ASAN_OPTIONS ?? ''}:quarantine_size_mb=4`.replace(/^:/, ''),
+    },
+  });
+});
+after(() => world?.close());
+
+const metric = async (name) => (await world.gw.metrics())[`portalcast_gateway_${name}`] ?? 0;
+const sessions = () => metric('transports{transport="polling"}');
+// Seconds of processor time that the gateway has used.
+function cpu() {
+  const fields = fs.readFileSync(`/proc/${world.gw.pid}/stat`, 'utf8').replace(/^.*\) /, '').split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
+}
+const rssKb = () => Number(/VmRSS:\s+(\d+)/.exec(fs.readFileSync(`/proc/${world.gw.pid}/status`, 'utf8'))[1]);
+const rounds = []; // VmRSS behind each
+const shuffled = (list) => list.map((v) => [random(), v]).sort(([a], [b]) => a - b).map(([, v]) => v);
+
+async function openAll() {
+  const clients = Array.from({ length: CLIENTS }, (_, i) => new Vanishing(world.gw.port, tokenOf(`t_vanish_${i % TENANTS}`, 'agent', { sub: `user-${i}` })));
+  const queue = [...clients];
+  const lane = async () => {
+    for (let c = queue.shift(); c; c = queue.shift()) assert.ok(await c.open(), 'connected');
+  };
+  await Promise.all(Array.from({ length: LANES }, lane));
+  return clients;
+}
+
+// Events go out all the while, so that some are being written to who has just gone.
+async function publish() {
+  for (let i = 0; i < EVENTS; i++) {
+    await world.api(`t_vanish_${i % TENANTS}`, 'POST', '/api/v1/events', { event: 'tick', data: { i, padding: 'x'.repeat(300) } }, 'service');
+    await sleep(2);
+  }
+}
+
+// The first round is the one that needs most room: all have begun something before anybody goes.
+async function vanish(clients) {
+  const first = rounds.length ? 0 : 1500;
+  let left = clients.length;
+  const publishing = publish();
+  for (const client of shuffled(clients)) {
+    client.begin(WAYS_TO_GO[Math.floor(random() * WAYS_TO_GO.length)]);
+    // Some at once, some while it is under way.
+    setTimeout(() => (client.go(random() < 0.5), left--), first + (random() < 0.2 ? 0 : random() * 300));
+    if (random() < 0.1) await sleep(2);
+  }
+  await until('all gone', () => left === 0);
+  await publishing;
+}
+
+async function round() {
+  const clients = await openAll();
+  assert.equal(await sessions(), CLIENTS, 'all are there at once');
+  await world.api('t_vanish_0', 'POST', '/api/v1/events', { event: 'tick', data: 0 }, 'service');
+  await until('everybody of a tenant to hear it', () => clients.every((c, i) => i % TENANTS || c.events >= 2));
+  await vanish(clients);
+  await until('no session', async () => (await sessions()) === 0, 15000);
+  return rssKb();
+}
+
+test('all are gone after the ping timeout, and so are their files, four times', async () => {
+  await metric('live_sessions');
+  const files = world.gw.fds();
+  const [from, used] = [Date.now(), cpu()];
+  for (let i = 0; i <= ROUNDS; i++) {
+    rounds.push(await round());
+    await until(`${files} open files, not ${world.gw.fds()}`, () => world.gw.fds() <= files + 2);
+    assert.deepEqual([await metric('sessions{protocol="socketio"}'), await metric('live_sessions')], [0, 0]);
+  }
+  rounds.busy = (cpu() - used) / (Date.now() - from);
+});
+
+test('nothing spins when they are gone', async () => {
+  const [from, used] = [Date.now(), cpu()];
+  await sleep(2000);
+  const idle = (cpu() - used) / (Date.now() - from);
+  console.log(`# busy ${(rounds.busy * 1e5).toFixed(1)} %, idle ${(idle * 1e5).toFixed(2)} %, VmRSS ${rounds.join(', ')} kB`);
+  assert.ok(idle < rounds.busy / 5, `${idle} idle, ${rounds.busy} while busy`);
+});
+
+// What the allocator keeps of its peaks comes and goes by some megabytes; a session that is not given back is several
+// kilobytes, and two rounds are four thousand of them.
+test('memory stays flat', () => {
+  const [, first, , last] = rounds;
+  assert.ok(last < first * 1.3, `VmRSS after each round: ${rounds.join(', ')} kB`);
+});
+
+test('a client that went just before an event is noticed by that event, not by a ping', async () => {
+  const clients = Array.from({ length: 50 }, (_, i) => new Vanishing(world.gw.port, tokenOf('t_vanish_0', 'agent', { sub: `user-${i}` })));
+  for (const c of clients) assert.ok(await c.open());
+  const gone = await metric('sessions_closed_total{reason="peer_gone"}');
+  await sleep(300); // they hold GETs
+  clients.forEach((c) => c.go(false));
+  await world.api('t_vanish_0', 'POST', '/api/v1/events', { event: 'tick', data: 0 }, 'service');
+  await until('no session', async () => (await sessions()) === 0, 15000);
+  const noticed = (await metric('sessions_closed_total{reason="peer_gone"}')) - gone;
+  assert.ok(noticed > clients.length * 0.8, `${noticed} of ${clients.length}; the others may have been between two GETs`);
+});
+
+test('a client that comes now is served', async () => {
+  const client = new Vanishing(world.gw.port, tokenOf('t_vanish_0'));
+  assert.equal(await client.open(), true);
+  client.go(false);
+  await until('no session', async () => (await sessions()) === 0, 15000);
+});
