@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { Broker, BrokerProxy, EXCHANGE, Witness } from '../lib/broker.mjs';
-import { seededRandom, sleep, until } from '../lib/env.mjs';
+import { PATIENCE, seededRandom, sleep, until } from '../lib/env.mjs';
 import { webhook } from '../lib/http.mjs';
 import { Load, checkAllHeard, checkHeard } from '../lib/load.mjs';
 import { text } from '../lib/samples.mjs';
@@ -163,7 +163,9 @@ describe(`outbox, seed ${seed}`, { concurrency: true }, () => {
           await Promise.all(loads.map((load) => load.stop()));
           await row.takes();
           await sleep(6000); // who waits for room in the socket gives up after 5 s
-          assert.equal(said(direct.sm, 'relay_disconnected'), lost + 1, 'only the operator has ended a connection');
+          // Under sanitizers the alarm may catch the first turn on the new connection in the middle of an entry, once.
+          const ended = said(direct.sm, 'relay_disconnected') - lost;
+          assert.ok(ended === 1 || (PATIENCE > 1 && ended === 2), `${ended} connections ended, and the operator ended one`);
         } finally {
           await Promise.all(loads.map((load) => load.stop()));
           await broker.memoryAlarm(false);
