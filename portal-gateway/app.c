@@ -83,6 +83,21 @@ static void ask_replay(void *ctx, const char *tenant_id, const struct position *
     rpc_ask_replay(((struct app *)ctx)->rpc, tenant_id, after);
 }
 
+static void ask_past(void *ctx, const char *tenant_id, const struct position *after)
+{
+    rpc_ask_past(((struct app *)ctx)->rpc, tenant_id, after);
+}
+
+static void ask(void *ctx, const char *tenant_id, uint64_t token, struct view request)
+{
+    rpc_ask(((struct app *)ctx)->rpc, tenant_id, token, request);
+}
+
+static void publish(void *ctx, const char *tenant_id, const char *type, struct view body)
+{
+    rpc_publish(((struct app *)ctx)->rpc, tenant_id, type, body);
+}
+
 /* --- drain --- */
 
 /* Closes an even share of what is left, so that not all clients come back to the others at once. */
@@ -196,6 +211,7 @@ bool app_start(struct app *app, struct err *err)
                                     .inbox = hub_inbox(app->hub)};
     struct rpc_options rpc = {.url = s->amqp_url,
                               .gateway_id = app->gateway_id,
+                              .exchange = s->exchange,
                               .beats_exchange = app->beats_exchange,
                               .inbox = hub_inbox(app->hub)};
     struct endpoint_options endpoint = {.host = s->host,
@@ -213,6 +229,9 @@ bool app_start(struct app *app, struct err *err)
                                 .bind_all = bind_all,
                                 .ask_heads = ask_heads,
                                 .ask_replay = ask_replay,
+                                .ask_past = ask_past,
+                                .ask = ask,
+                                .publish = publish,
                                 .beat = app->beats_exchange ? beat : NULL,
                                 .hear_beats = hear_beats};
     loop_on_signal(app->loop, SIGTERM, on_stop_signal, app);

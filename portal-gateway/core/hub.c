@@ -348,6 +348,7 @@ struct hub *hub_create(struct loop *loop, const struct policy *policy, const str
     map_init(&h->tenants);
     sid_index_init(&h->sids);
     guests_init(&h->guests);
+    asks_init(&h->asks);
     init_peers(h);
     list_init(&h->sessions);
     list_init(&h->dirty);
@@ -377,6 +378,7 @@ void hub_destroy(struct hub *h)
     map_free(&h->tenants);
     sid_index_finish(&h->sids);
     guests_finish(&h->guests);
+    asks_finish(&h->asks);
     peers_finish(&h->peers);
     frame_unref(h->sio_ping);
     frame_unref(h->ws_ping);

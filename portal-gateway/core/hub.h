@@ -11,6 +11,7 @@
 #ifndef PORTAL_GATEWAY_CORE_HUB_H
 #define PORTAL_GATEWAY_CORE_HUB_H
 
+#include "portal-gateway/core/asks.h"
 #include "portal-gateway/core/guests.h"
 #include "portal-gateway/core/letters.h"
 #include "portal-gateway/core/peers.h"
@@ -32,6 +33,12 @@ struct upstream {
     /* Takes the heads. */
     void (*ask_heads)(void *ctx, struct heads *heads);
     void (*ask_replay)(void *ctx, const char *tenant_id, const struct position *after);
+    /* The same for those who read the log below the ring. */
+    void (*ask_past)(void *ctx, const char *tenant_id, const struct position *after);
+    /* A question of somebody's (asks.h); the text is copied. */
+    void (*ask)(void *ctx, const char *tenant_id, uint64_t token, struct view request);
+    /* Publishes an event body on the exchange, once and without a receipt: what may get lost. Copied. */
+    void (*publish)(void *ctx, const char *tenant_id, const char *type, struct view body);
     /* Tells the other gateways about us; sees to it that we hear them. NULL: there are none. */
     void (*beat)(void *ctx, enum beat_state state);
     void (*hear_beats)(void *ctx);
@@ -54,6 +61,7 @@ struct hub {
     struct peers peers;    /* the other gateways; and our own tag */
     struct sid_index sids; /* of Socket.IO sessions that are not closing */
     struct guests guests;
+    struct asks asks;
     struct list dirty;                /* tenants with sessions to pump */
     struct frame *sio_ping, *ws_ping; /* shared by all */
     struct tally tally;

@@ -20,6 +20,7 @@ void news_destroy(struct news *n)
     record_destroy_chain(n->replay.records);
     heads_destroy(n->heads);
     free(n->beat);
+    free(n->text);
     free(n);
 }
 

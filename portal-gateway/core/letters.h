@@ -17,6 +17,9 @@ enum news_kind {
     NEWS_HEADS_FAILED,  /* heads: what was asked */
     NEWS_REPLAY,        /* tenant, replay */
     NEWS_REPLAY_FAILED, /* tenant */
+    NEWS_PAST,          /* tenant, replay: a chunk of the log from below the ring */
+    NEWS_PAST_FAILED,   /* tenant, replay: what was asked */
+    NEWS_ANSWER,        /* token, text: empty when nobody answered in time */
     NEWS_RPC_UP,        /* requests can be sent */
     NEWS_RPC_DOWN,
     NEWS_BEAT /* beat: of another gateway, or our own come round */
@@ -45,6 +48,9 @@ struct news {
     struct heads *heads;
     struct replay replay;
     struct beat *beat;
+    uint64_t token; /* of a question: asks.h */
+    char *text;
+    size_t text_n;
 };
 
 /* The tenant may be NULL. */

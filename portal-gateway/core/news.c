@@ -202,13 +202,20 @@ static void on_beat(struct hub *h, struct news *n)
         hub_beat(h, BEAT_HERE);
 }
 
+static void on_answer(struct hub *h, struct news *n)
+{
+    if (!n->text)
+        meter_add(RPC_FAILED, 1);
+    asks_settle(&h->asks, n->token, (struct view){n->text, n->text_n});
+}
+
 static void (*const handlers[])(struct hub *, struct news *) = {
     [NEWS_EVENTS] = on_events,       [NEWS_FEED_UP] = on_feed_up,
     [NEWS_FEED_DOWN] = on_feed_down, [NEWS_BOUND] = on_bound,
     [NEWS_HEADS] = on_heads,         [NEWS_HEADS_FAILED] = on_heads_failed,
     [NEWS_REPLAY] = on_replay,       [NEWS_REPLAY_FAILED] = on_replay_failed,
     [NEWS_RPC_UP] = on_rpc_up,       [NEWS_RPC_DOWN] = on_rpc_down,
-    [NEWS_BEAT] = on_beat,
+    [NEWS_BEAT] = on_beat,           [NEWS_ANSWER] = on_answer,
 };
 
 void news_take(struct hub *h, struct news *n)

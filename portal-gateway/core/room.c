@@ -68,7 +68,7 @@ void member_finish(struct member *m)
     member_init(m);
 }
 
-static const struct membership *membership_in(const struct room *room, const struct member *m)
+const struct membership *room_membership(const struct room *room, const struct member *m)
 {
     for (unsigned i = 0; i < m->count; i++)
         if (m->rooms[i].room == room)
@@ -78,10 +78,10 @@ static const struct membership *membership_in(const struct room *room, const str
 
 bool room_has(const struct room *room, const struct member *m)
 {
-    return membership_in(room, m) != NULL;
+    return room_membership(room, m) != NULL;
 }
 
-bool room_join(struct room *room, struct member *m)
+bool room_join(struct room *room, struct member *m, const struct since *since, bool asked_for)
 {
     if (room_has(room, m))
         return false;
@@ -93,7 +93,7 @@ bool room_join(struct room *room, struct member *m)
         m->cap = m->cap ? m->cap * 2 : 4;
         m->rooms = xrealloc(m->rooms, m->cap * sizeof *m->rooms);
     }
-    m->rooms[m->count] = (struct membership){room, room->count};
+    m->rooms[m->count] = (struct membership){room, room->count, asked_for, *since};
     room->slots[room->count++] = (struct room_slot){m, m->count++};
     return true;
 }
@@ -101,7 +101,7 @@ bool room_join(struct room *room, struct member *m)
 /* Both indexes fill a freed place with their last one and tell the other side where that moved. */
 bool room_leave(struct room *room, struct member *m)
 {
-    const struct membership *in = membership_in(room, m);
+    const struct membership *in = room_membership(room, m);
     if (!in)
         return false;
     unsigned at = (unsigned)(in - m->rooms);

@@ -11,6 +11,7 @@
 #include "shared/view.h"
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct room_index {
     struct map by_name;
@@ -38,9 +39,17 @@ struct room_slot {
     unsigned at; /* index in member->rooms */
 };
 
+/* Since when somebody is in a room: what stands before is not for him. */
+struct since {
+    uint64_t seq;   /* events with a seq: those above */
+    uint64_t place; /* of the ring: entries from there on */
+};
+
 struct membership {
     struct room *room;
-    size_t slot; /* index in room->slots */
+    size_t slot;    /* index in room->slots */
+    bool asked_for; /* by the client; else the token gave it */
+    struct since since;
 };
 
 void room_index_init(struct room_index *index);
@@ -54,8 +63,10 @@ void room_unref(struct room *room);
 void member_init(struct member *m);
 void member_finish(struct member *m); /* leaves everything */
 /* False: it is in already. */
-bool room_join(struct room *room, struct member *m);
+bool room_join(struct room *room, struct member *m, const struct since *since, bool asked_for);
 bool room_leave(struct room *room, struct member *m); /* may destroy the room */
 bool room_has(const struct room *room, const struct member *m);
+/* NULL: it is not in. */
+const struct membership *room_membership(const struct room *room, const struct member *m);
 
 #endif

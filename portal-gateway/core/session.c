@@ -148,6 +148,7 @@ struct session *session_create(struct hub *hub, const struct protocol *protocol,
     member_init(&s->member);
     list_init(&s->queued);
     list_init(&s->in_hub);
+    list_init(&s->calls);
     s->timer = loop_timer_create(hub->loop, on_timer, s);
     hub_add(hub, s);
     return s;

@@ -134,6 +134,7 @@ struct session {
     char *sub;                      /* the user; NULL for a stranger */
     struct sio_session *sio;        /* of Socket.IO, when it has something to keep; NULL: nothing */
     struct guest *guest;            /* of its address; NULL: not counted */
+    struct list calls;              /* of its client's that wait for their answer: client_event.c */
     struct bucket messages, bytes;  /* what the client says */
     int64_t expires_wall_ms;
     int64_t due[DUE_COUNT]; /* monotonic ms; 0: not */
@@ -175,12 +176,26 @@ void session_pump(struct session *s);
  * yet. */
 bool session_mark(struct session *s, uint64_t place);
 
+/* The rooms that the token gives. */
+void session_join_token_rooms(struct session *s, const struct claims *claims, const struct since *since);
+/* Rooms that the client asked for, its right to them checked; a live session.
+ * Is in from now on, respectively not any more. False: it was (not) in already. */
+bool session_join(struct session *s, struct view room);
+bool session_join_since(struct session *s, struct view room, const struct since *since);
+bool session_leave(struct session *s, struct view room);
+bool session_is_in(const struct session *s, struct view room);
+/* Whether its joins and leaves have to be recorded in the stream, so that a recovery knows of them:
+ * Socket.IO. They are in place once the stream has passed the record (inside.h). */
+bool session_is_recorded(const struct session *s);
+
 /* Why somebody is not let in; the code and the text that he is told. For good: trying again with the same
  * token will not help. */
-#define REFUSALS(X)                                             \
-    X(TOKEN_MISSING, "TOKEN_MISSING", "a token is required")    \
-    X(TOKEN_INVALID, "TOKEN_INVALID", "the token is not valid") \
-    X(TOKEN_EXPIRED, "TOKEN_EXPIRED", "the token has expired")
+#define REFUSALS(X)                                                 \
+    X(TOKEN_MISSING, "TOKEN_MISSING", "a token is required")        \
+    X(TOKEN_INVALID, "TOKEN_INVALID", "the token is not valid")     \
+    X(TOKEN_EXPIRED, "TOKEN_EXPIRED", "the token has expired")      \
+    X(TOKEN_REVOKED, "TOKEN_REVOKED", "the token has been revoked") \
+    X(TOKEN_FOREIGN, "TOKEN_FOREIGN", "the token is of another user or tenant")
 
 enum refusal {
 #define X(id, code, text) REFUSAL_##id,
@@ -191,6 +206,8 @@ enum refusal {
 const char *refusal_code(enum refusal why);
 const char *refusal_text(enum refusal why);
 
+/* The claims of a token that holds (the caller's: claims_release(), free()); NULL: *why says what to tell. */
+struct claims *session_verify(struct session *s, struct view token, enum refusal *why) MUSTCHECK;
 /* Verifies the token (empty: the one of the upgrade) and asks the hub to let the session in. False: *why says
  * what to tell. sign_in.c. */
 bool session_sign_in(struct session *s, struct view token, enum refusal *why) MUSTCHECK;

@@ -25,34 +25,43 @@ const char *refusal_text(enum refusal why)
     return refusals[why].text;
 }
 
-static bool refuse(struct session *s, enum refusal why, enum refusal *out, const char *detail)
+static void refuse(struct session *s, enum refusal why, enum refusal *out, const char *detail)
 {
     meter_add(AUTH_FAILED, 1);
     log_info("sign_in_refused", "session=%s protocol=%s code=%s why=\"%s\"", s->id, s->protocol->name,
              refusals[why].code, detail);
     *out = why;
-    return false;
+}
+
+struct claims *session_verify(struct session *s, struct view token, enum refusal *why)
+{
+    struct err err = {0};
+    int64_t now = clock_wall_ms();
+    if (!token.n) {
+        refuse(s, REFUSAL_TOKEN_MISSING, why, "");
+        return NULL;
+    }
+    struct claims *claims = xcalloc(1, sizeof *claims);
+    if (token_verify(s->hub->rules, token, now, claims, &err))
+        return claims;
+    bool expired = claims->expires_at_s && claims->expires_at_s * 1000 <= now;
+    claims_release(claims);
+    free(claims);
+    refuse(s, expired ? REFUSAL_TOKEN_EXPIRED : REFUSAL_TOKEN_INVALID, why, err.text);
+    return NULL;
 }
 
 bool session_sign_in(struct session *s, struct view token, enum refusal *why)
 {
-    struct err err = {0};
-    int64_t now = clock_wall_ms();
     if (!token.n && s->token)
         token = view_of(s->token);
-    if (!token.n)
-        return refuse(s, REFUSAL_TOKEN_MISSING, why, "");
-    struct claims *claims = xcalloc(1, sizeof *claims);
-    if (!token_verify(s->hub->rules, token, now, claims, &err)) {
-        bool expired = claims->expires_at_s && claims->expires_at_s * 1000 <= now;
-        claims_release(claims);
-        free(claims);
-        return refuse(s, expired ? REFUSAL_TOKEN_EXPIRED : REFUSAL_TOKEN_INVALID, why, err.text);
-    }
+    struct claims *claims = session_verify(s, token, why);
+    if (!claims)
+        return false;
     s->claims = claims;
     s->sub = xstrdup(claims->sub);
     s->expires_wall_ms = claims->expires_at_s * 1000;
-    int64_t left = s->expires_wall_ms - now, mono = loop_now_ms(s->hub->loop);
+    int64_t left = s->expires_wall_ms - clock_wall_ms(), mono = loop_now_ms(s->hub->loop);
     session_set_due(s, DUE_TOKEN_EXPIRY, mono + left);
     hub_admit(s->hub, s);
     return true;

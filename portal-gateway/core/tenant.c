@@ -41,21 +41,6 @@ const char *tenant_id(const struct tenant *t)
     return t->id;
 }
 
-static void join(struct tenant *t, struct session *s, const char *prefix, const char *name)
-{
-    char room[TOKEN_NAME_MAX + 16];
-    int n = snprintf(room, sizeof room, "%s%s", prefix, name);
-    struct room *r = room_get(&t->rooms, (struct view){room, (size_t)n});
-    room_join(r, &s->member);
-    room_unref(r);
-}
-
-static void join_all(struct tenant *t, struct session *s, const char *prefix, const struct token_list *names)
-{
-    for (size_t i = 0; i < names->count; i++)
-        join(t, s, prefix, names->items[i]);
-}
-
 static bool over_user_limit(const struct tenant *t, const struct session *s)
 {
     char room[TOKEN_NAME_MAX + 16];
@@ -91,11 +76,9 @@ static void let_in(struct tenant *t, struct session *s)
 {
     if (!has_room_for(t, s))
         return;
-    room_join(t->everyone, &s->member);
-    join(t, s, "user:", s->sub);
-    join_all(t, s, "role:", &s->claims->roles);
-    join_all(t, s, "team:", &s->claims->teams);
-    join_all(t, s, "", &s->claims->rooms);
+    struct since now = {t->stream.at.seq, t->stream.ring.head};
+    room_join(t->everyone, &s->member, &now, false);
+    session_join_token_rooms(s, s->claims, &now);
     claims_release(s->claims);
     free(s->claims);
     s->claims = NULL;

@@ -33,8 +33,13 @@ struct question {
     struct list in_pending;
     uint64_t id;
     int64_t deadline_ms;
-    struct news *news; /* what will be told; its kind is the failure until there is an answer */
-    char *beat;        /* NULL, or what is published, and then that is all */
+    struct news
+        *news; /* what will be told; its kind is the failure until there is an answer; NULL: nothing */
+    /* of questions that the loop has written, and of what is published, and then that is all */
+    const char *exchange;
+    char *routing_key; /* owned */
+    char *body;        /* owned */
+    size_t body_n;
 };
 
 struct rpc {
@@ -46,7 +51,7 @@ struct rpc {
     struct backoff backoff;
     uint64_t next_id;
     int wake_fd;
-    char *beats_exchange;
+    char *gateway_id, *beats_exchange, *events_exchange;
     bool blocked; /* the broker's alarm: what is asked meanwhile fails in its time */
 };
 
@@ -67,7 +72,8 @@ static void finish(struct rpc *r, struct question *q)
     list_unlink(&q->in_pending);
     if (q->news)
         tell(r, q->news);
-    free(q->beat);
+    free(q->routing_key);
+    free(q->body);
     free(q);
 }
 
@@ -96,29 +102,38 @@ static struct question *find(struct rpc *r, struct view id)
     return NULL;
 }
 
-static bool publish_beat(struct rpc *r, const struct question *q, struct err *err)
+/* What wants no answer. */
+static bool publish_only(struct rpc *r, const struct question *q, struct err *err)
 {
-    struct broker_message m = {
-        .exchange = view_of(r->beats_exchange), .routing_key = VIEW(""), .body = view_of(q->beat)};
+    struct broker_message m = {.exchange = view_of(q->exchange),
+                               .routing_key = view_of(q->routing_key),
+                               .body = {q->body, q->body_n}};
     return broker_publish(r->broker, &m, NULL, err);
+}
+
+static void write_question(const struct question *q, struct buf *out)
+{
+    if (q->body)
+        buf_add_view(out, (struct view){q->body, q->body_n});
+    else if (q->news->kind == NEWS_HEADS_FAILED)
+        rpc_write_heads(out, q->news->heads);
+    else
+        rpc_write_replay(out, q->news->tenant_id, &q->news->replay.after, REPLAY_LIMIT);
 }
 
 static bool publish(struct rpc *r, struct question *q, struct err *err)
 {
     struct buf body;
-    char id[24];
+    char id[24], message_id[64];
     int n = snprintf(id, sizeof id, "%" PRIu64, q->id);
-    struct view id_view = {id, (size_t)n};
+    int m_n = snprintf(message_id, sizeof message_id, "%s-%s", r->gateway_id, id);
     buf_init(&body, REQUEST_MAX);
-    if (q->news->kind == NEWS_HEADS_FAILED)
-        rpc_write_heads(&body, q->news->heads);
-    else
-        rpc_write_replay(&body, q->news->tenant_id, &q->news->replay.after, REPLAY_LIMIT);
+    write_question(q, &body);
     struct broker_message m = {.exchange = VIEW(""),
                                .routing_key = VIEW(RPC_QUEUE),
                                .body = buf_view(&body),
-                               .message_id = id_view,
-                               .correlation_id = id_view,
+                               .message_id = {message_id, (size_t)m_n},
+                               .correlation_id = {id, (size_t)n},
                                .reply_to = VIEW(BROKER_REPLY_TO),
                                .expiration_ms = ANSWER_MS,
                                .mandatory = true};
@@ -136,8 +151,8 @@ static bool send_questions(struct rpc *r, struct err *err)
     for (; letter; letter = next) {
         struct question *q = container_of(letter, struct question, letter);
         next = letter->next;
-        if (q->beat) {
-            fine = fine && (r->blocked || publish_beat(r, q, err));
+        if (!q->news) {
+            fine = fine && (r->blocked || publish_only(r, q, err));
             finish(r, q);
             continue;
         }
@@ -149,17 +164,33 @@ static bool send_questions(struct rpc *r, struct err *err)
     return fine;
 }
 
+/* Reads the answer into the news; false: it stays the failure that it is. */
+static bool read_answer(struct news *n, struct view body, struct err *err)
+{
+    if (n->kind == NEWS_ANSWER) {
+        n->text = xstrndup(body.p, body.n);
+        n->text_n = body.n;
+        return true;
+    }
+    if (n->kind == NEWS_HEADS_FAILED) {
+        if (!rpc_read_heads(body, n->heads, err))
+            return false;
+        n->kind = NEWS_HEADS;
+        return true;
+    }
+    if (!rpc_read_replay(body, &n->replay, err))
+        return false;
+    n->kind = n->kind == NEWS_PAST_FAILED ? NEWS_PAST : NEWS_REPLAY;
+    return true;
+}
+
 static void on_answer(struct rpc *r, const struct broker_message *m)
 {
     struct question *q = find(r, m->correlation_id);
     struct err err;
     if (!q)
         return; /* too late */
-    struct news *n = q->news;
-    bool heads = n->kind == NEWS_HEADS_FAILED;
-    if (heads ? rpc_read_heads(m->body, n->heads, &err) : rpc_read_replay(m->body, &n->replay, &err))
-        n->kind = heads ? NEWS_HEADS : NEWS_REPLAY;
-    else
+    if (!read_answer(q->news, m->body, &err))
         log_warn("rpc_refused", "code=%s why=\"%s\"", err_code_name(err.code), err.text);
     finish(r, q);
 }
@@ -179,7 +210,7 @@ static bool turn(struct rpc *r, struct err *err)
         on_answer(r, &event.message);
         return true;
     case BROKER_RETURN: /* no such queue: no state-manager has ever been here */
-        if ((q = find(r, event.message.message_id)))
+        if ((q = find(r, event.message.correlation_id)))
             finish(r, q);
         return true;
     case BROKER_CANCELLED:
@@ -216,6 +247,7 @@ static void pause(struct rpc *r)
 static bool open(struct rpc *r, struct err *err)
 {
     return broker_open(r->broker, false, err) &&
+           broker_declare_exchange(r->broker, r->events_exchange, "topic", err) &&
            (!r->beats_exchange || broker_declare_exchange(r->broker, r->beats_exchange, "fanout", err)) &&
            broker_consume(r->broker, BROKER_REPLY_TO, 0, err);
 }
@@ -256,6 +288,8 @@ struct rpc *rpc_start(const struct rpc_options *options, struct err *err)
     struct rpc *r = xcalloc(1, sizeof *r);
     r->broker = broker;
     r->inbox = options->inbox;
+    r->gateway_id = xstrdup(options->gateway_id);
+    r->events_exchange = xstrdup(options->exchange);
     r->beats_exchange = options->beats_exchange ? xstrdup(options->beats_exchange) : NULL;
     r->questions = mailbox_create(QUESTIONS_MAX, NULL, NULL);
     r->wake_fd = mailbox_fd(r->questions);
@@ -269,7 +303,8 @@ static void discard(struct letter *letter)
 {
     struct question *q = container_of(letter, struct question, letter);
     news_destroy(q->news);
-    free(q->beat);
+    free(q->routing_key);
+    free(q->body);
     free(q);
 }
 
@@ -282,17 +317,23 @@ void rpc_stop(struct rpc *r)
     worker_destroy(r->worker);
     mailbox_destroy(r->questions, discard);
     broker_destroy(r->broker);
+    free(r->gateway_id);
+    free(r->events_exchange);
     free(r->beats_exchange);
     free(r);
 }
 
-static void ask(struct rpc *r, struct news *n)
+/* Takes both. */
+static void ask(struct rpc *r, struct news *n, char *body, size_t body_n)
 {
     struct question *q = xcalloc(1, sizeof *q);
     q->news = n;
+    q->body = body;
+    q->body_n = body_n;
     list_init(&q->in_pending);
     if (mailbox_push(r->questions, map_hash(view_of(n->tenant_id)), &q->letter))
         return;
+    free(q->body);
     free(q);
     if (!mailbox_push(r->inbox, map_hash(view_of(n->tenant_id)), &n->letter))
         news_destroy(n);
@@ -302,21 +343,53 @@ void rpc_ask_heads(struct rpc *r, struct heads *heads)
 {
     struct news *n = news_create(NEWS_HEADS_FAILED, NULL);
     n->heads = heads;
-    ask(r, n);
+    ask(r, n, NULL, 0);
+}
+
+static void ask_log(struct rpc *r, enum news_kind kind, const char *tenant_id, const struct position *after)
+{
+    struct news *n = news_create(kind, tenant_id);
+    n->replay.after = *after;
+    ask(r, n, NULL, 0);
 }
 
 void rpc_ask_replay(struct rpc *r, const char *tenant_id, const struct position *after)
 {
-    struct news *n = news_create(NEWS_REPLAY_FAILED, tenant_id);
-    n->replay.after = *after;
-    ask(r, n);
+    ask_log(r, NEWS_REPLAY_FAILED, tenant_id, after);
+}
+
+void rpc_ask_past(struct rpc *r, const char *tenant_id, const struct position *after)
+{
+    ask_log(r, NEWS_PAST_FAILED, tenant_id, after);
+}
+
+void rpc_ask(struct rpc *r, const char *tenant_id, uint64_t token, struct view request)
+{
+    struct news *n = news_create(NEWS_ANSWER, tenant_id);
+    n->token = token;
+    ask(r, n, xstrndup(request.p, request.n), request.n);
+}
+
+static void say(struct rpc *r, uint64_t lane, const char *exchange, const char *routing_key, struct view body)
+{
+    struct question *q = xcalloc(1, sizeof *q);
+    list_init(&q->in_pending);
+    q->exchange = exchange;
+    q->routing_key = xstrdup(routing_key);
+    q->body = xstrndup(body.p, body.n);
+    q->body_n = body.n;
+    if (!mailbox_push(r->questions, lane, &q->letter))
+        discard(&q->letter);
 }
 
 void rpc_beat(struct rpc *r, struct view body)
 {
-    struct question *q = xcalloc(1, sizeof *q);
-    list_init(&q->in_pending);
-    q->beat = xstrndup(body.p, body.n);
-    if (!mailbox_push(r->questions, 0, &q->letter))
-        discard(&q->letter);
+    say(r, 0, r->beats_exchange, "", body);
+}
+
+void rpc_publish(struct rpc *r, const char *tenant_id, const char *type, struct view body)
+{
+    char routing_key[EVENT_ROUTING_KEY_SIZE];
+    event_routing_key(tenant_id, type, routing_key);
+    say(r, map_hash(view_of(tenant_id)), r->events_exchange, routing_key, body);
 }

@@ -67,6 +67,32 @@ static void ignore_replay(void *ctx, const char *tenant_id, const struct positio
     (void)after;
 }
 
+static void keep_past(void *ctx, const char *tenant_id, const struct position *after)
+{
+    (void)ctx;
+    (void)tenant_id;
+    stage.past_asked++;
+    stage.past_after = *after;
+}
+
+static void keep_ask(void *ctx, const char *tenant_id, uint64_t token, struct view request)
+{
+    (void)ctx;
+    (void)tenant_id;
+    stage.asked_token = token;
+    buf_clear(&stage.asked);
+    buf_add_view(&stage.asked, request);
+}
+
+static void keep_publish(void *ctx, const char *tenant_id, const char *type, struct view body)
+{
+    (void)ctx;
+    (void)tenant_id;
+    (void)type;
+    buf_clear(&stage.published);
+    buf_add_view(&stage.published, body);
+}
+
 static void ignore_beat(void *ctx, enum beat_state state)
 {
     (void)ctx;
@@ -77,8 +103,16 @@ void stage_set_up(void)
 {
     struct err err;
     struct token_options options = {.algorithm = "HS256", .secret = SECRET, .issuer = "", .audience = ""};
-    struct upstream upstream = {NULL,       count_bind,    ignore,      ignore_all,
-                                drop_heads, ignore_replay, ignore_beat, ignore_all};
+    struct upstream upstream = {.bind = count_bind,
+                                .unbind = ignore,
+                                .bind_all = ignore_all,
+                                .ask_heads = drop_heads,
+                                .ask_replay = ignore_replay,
+                                .ask_past = keep_past,
+                                .ask = keep_ask,
+                                .publish = keep_publish,
+                                .beat = ignore_beat,
+                                .hear_beats = ignore_all};
     stage.policy = (struct policy){.ping_interval_ms = 25000,
                                    .ping_timeout_ms = 20000,
                                    .connect_timeout_ms = 10000,
@@ -95,7 +129,10 @@ void stage_set_up(void)
                                    .lag_ms = 30000,
                                    .bind_all_over = 1000,
                                    .recovery = true};
-    stage.binds = 0;
+    stage.binds = stage.past_asked = 0;
+    stage.asked_token = 0;
+    buf_init(&stage.asked, 64 << 10);
+    buf_init(&stage.published, 64 << 10);
     stage.token_seconds = 3600;
     stage.rules = token_rules_create(&options, &err);
     ck_assert_ptr_nonnull(stage.rules);
@@ -106,6 +143,8 @@ void stage_set_up(void)
 
 void stage_tear_down(void)
 {
+    buf_free(&stage.asked);
+    buf_free(&stage.published);
     hub_destroy(stage.hub);
     loop_destroy(stage.loop);
     token_rules_destroy(stage.rules);

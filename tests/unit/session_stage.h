@@ -30,8 +30,12 @@ struct stage {
     struct hub *hub;
     struct policy policy; /* may be changed before the first session */
     struct token_rules *rules;
-    size_t binds;
-    int token_seconds; /* until the tokens of sign_in() expire */
+    size_t binds, past_asked;
+    struct position past_after; /* where the log was last asked for from below a ring */
+    uint64_t asked_token;       /* of the last question of somebody's */
+    struct buf asked;           /* its text */
+    struct buf published;       /* what was last to go to the exchange */
+    int token_seconds;          /* until the tokens of sign_in() expire */
 };
 
 extern struct stage stage;

@@ -57,7 +57,7 @@ static void step(struct model *m)
         for (int i = 0; i < ROOMS; i++)
             m->in[i][member] = false;
     } else if (dice(2)) {
-        ck_assert_int_eq(room_join(room, &m->members[member]), !was_in);
+        ck_assert_int_eq(room_join(room, &m->members[member], &(struct since){0}, false), !was_in);
         m->in[room_number][member] = true;
     } else {
         ck_assert_int_eq(room_leave(room, &m->members[member]), was_in);
@@ -94,7 +94,7 @@ START_TEST(a_room_lives_while_somebody_refers_to_it)
     struct room *room = room_get(&index, VIEW("a"));
     ck_assert_ptr_eq(room, room_get(&index, VIEW("a")));
     room_unref(room);
-    room_join(room, &m);
+    room_join(room, &m, &(struct since){0}, false);
     room_leave(room, &m);
     member_finish(&m);
     ck_assert_ptr_eq(room_find(&index, VIEW("a")), room);
@@ -113,7 +113,7 @@ START_TEST(tenants_do_not_share_rooms)
     member_init(&m);
     struct room *a = room_get(&one, VIEW("user:u1")), *b = room_get(&other, VIEW("user:u1"));
     ck_assert_ptr_ne(a, b);
-    room_join(a, &m);
+    room_join(a, &m, &(struct since){0}, false);
     ck_assert(!room_has(b, &m));
     member_finish(&m);
     room_unref(a);

@@ -1,0 +1,34 @@
+/*
+ * What clients of the agent portal may say, for both protocols: a table of names, each with what it does and
+ * answers. Commands go to the state-manager and are answered when they are durable.
+ *
+ * The answer is {"ok":true,...} or {"ok":false,"error":{"code","message"}}; refusals are logged. Thread: the
+ * loop's.
+ */
+#ifndef PORTAL_GATEWAY_CORE_CLIENT_EVENT_H
+#define PORTAL_GATEWAY_CORE_CLIENT_EVENT_H
+
+#include "shared/view.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+struct session;
+
+/* How an answer finds its way: Socket.IO's ack id, or the id of a /ws message (a JSON string or number). */
+struct receipt {
+    bool wanted;
+    uint64_t ack;
+    struct view id; /* borrowed; copied by whoever keeps it */
+};
+
+/* An event of a live session's client with its one argument (JSON, empty: none). False: nobody knows the
+ * name, and nothing is answered. */
+bool client_event(struct session *s, struct view name, struct view argument, const struct receipt *receipt);
+/* The messages of /ws that are no events. `room`: plain text. */
+void client_join(struct session *s, struct view room, const struct receipt *receipt);
+void client_leave(struct session *s, struct view room, const struct receipt *receipt);
+void client_refresh(struct session *s, struct view token, const struct receipt *receipt);
+/* The session is no longer who it was: nobody waits for its answers, and nothing it says lasts. */
+void client_forget(struct session *s);
+
+#endif

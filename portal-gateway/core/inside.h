@@ -1,0 +1,23 @@
+/*
+ * Inside events: what gateways and state-managers tell each other in a tenant's stream (types
+ * `portalcast:...`). They have their place in the sequence like every event and reach no client.
+ *
+ *   portalcast:session   a Socket.IO client joined or left a room, or may never be recovered again
+ *   portalcast:revoked   tokens of a user, one token, or all of the tenant's do not count any more
+ *   portalcast:fence     a session has been taken over: older holders of its pid close
+ *   portalcast:presence  who is there (presence.h)
+ *
+ * Thread: the loop's.
+ */
+#ifndef PORTAL_GATEWAY_CORE_INSIDE_H
+#define PORTAL_GATEWAY_CORE_INSIDE_H
+
+#include "portal-gateway/core/record.h"
+#include <stdint.h>
+
+struct tenant;
+
+/* Does what it says. `place`: of its entry in the ring, or of the next one when it has none. */
+void inside_take(struct tenant *t, const struct record *r, uint64_t place);
+
+#endif
