@@ -160,7 +160,7 @@ static void know_peers(struct app *app)
                               : "",
                      own || !shared ? "" : s->jwt_secret_previous);
     if (!app->keys.has_current) {
-        log_info("relay_off", "why=\"no RELAY_SECRET\"");
+        log_info("relay_off", "why=\"no RELAY_SECRET: sessions can be recovered at their own gateway only\"");
         return;
     }
     struct buf name;
@@ -184,6 +184,8 @@ struct app *app_create(const struct settings *settings, struct err *err)
     app->loop = loop_create();
     know_peers(app);
     app->hub = hub_create(app->loop, &settings->policy, app->rules);
+    if (app->keys.has_current)
+        hub_share_pids(app->hub, &app->keys);
     app->drain_timer = loop_timer_create(app->loop, on_drain_step, app);
     return app;
 }

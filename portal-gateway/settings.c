@@ -60,9 +60,11 @@ const struct config_row gateway_settings_rows[] = {
     CONFIG_NUMBER_ROW("BYTE_RATE", byte_rate, "1000000", 0, 50000000, "the same in bytes"),
     CONFIG_NUMBER_ROW("TOKEN_EXPIRING_SECONDS", token_expiring_s, "60", 0, 86400,
                       "how long before expiry token_expiring is sent"),
-    CONFIG_NUMBER_ROW("LAG_MAX_EVENTS", lag_events, "1000", 1, 1000000,
-                      "a socket further behind is cut (4413)"),
-    CONFIG_NUMBER_ROW("LAG_MAX_BYTES", lag_bytes, "4000000", 1024, 1000000000, "the same in bytes"),
+    CONFIG_NUMBER_ROW("RECOVERY_MAX_EVENTS", recovery_events, "5000", 1, 1000000,
+                      "a client that missed more is not recovered"),
+    CONFIG_NUMBER_ROW("RECOVERY_MAX_BYTES", recovery_bytes, "4000000", 1024, 1000000000, "the same in bytes"),
+    CONFIG_NUMBER_ROW("LAG_MAX_BYTES", lag_bytes, "4000000", 1024, 1000000000,
+                      "answers that wait for one socket; events are read from the log as it drains"),
     CONFIG_NUMBER_ROW("LAG_MAX_SECONDS", lag_s, "30", 1, 3600,
                       "a socket that took nothing for so long is cut (4413)"),
     CONFIG_NUMBER_ROW("RING_EVENTS", ring_events, "4096", 2048, 1000000, "recent events kept per tenant"),
@@ -88,8 +90,9 @@ enum {
     RING_LEAST_MS = 60000,
     HEADS_INTERVAL_MS = 5000,
     BIND_ALL_OVER = 1000,
-    BURST_S = 10,      /* what a rate allows in so many seconds may come at once */
-    BURST_PAYLOADS = 4 /* and so many messages of MAX_PAYLOAD bytes, in any case */
+    PID_MS = 7 * 24 * 3600 * 1000, /* what the state-manager records of a session is kept as long, at least */
+    BURST_S = 10,                  /* what a rate allows in so many seconds may come at once */
+    BURST_PAYLOADS = 4             /* and so many messages of MAX_PAYLOAD bytes, in any case */
 };
 
 static const char *const profile_names[] = {
@@ -142,7 +145,9 @@ static void fill_policy(struct settings *s)
         .bytes = rate_of(s, s->byte_rate, BURST_PAYLOADS * s->max_payload),
         .ring_events = (size_t)s->ring_events,
         .ring_bytes = (size_t)s->ring_bytes,
-        .lag_events = (uint64_t)s->lag_events,
+        .recovery_events = (uint64_t)s->recovery_events,
+        .recovery_bytes = (uint64_t)s->recovery_bytes,
+        .pid_ms = PID_MS,
         .lag_bytes = (size_t)s->lag_bytes,
         .lag_ms = s->lag_s * 1000,
         .ring_ms = s->lag_s * 1000 > RING_LEAST_MS ? s->lag_s * 1000 : RING_LEAST_MS,

@@ -25,7 +25,12 @@ bool event_type_valid(struct view v)
     for (size_t i = 0; i < countof(reserved); i++)
         if (view_is(v, reserved[i]))
             return false;
-    return view_is_name(v, EVENT_TYPE_MAX, "_.:-") && !view_starts(v, "portalcast:");
+    return view_is_name(v, EVENT_TYPE_MAX, "_.:-") && !event_type_is_inside(v);
+}
+
+bool event_type_is_inside(struct view v)
+{
+    return view_starts(v, EVENT_INSIDE);
 }
 
 bool event_rooms_valid(struct view rooms)
@@ -99,13 +104,23 @@ static bool read_rooms(struct view body, struct event *out)
     return event_rooms_valid(out->rooms);
 }
 
+/* Ours need a name of their own behind what they all begin with. */
+static bool read_type(struct view string, struct event *out)
+{
+    if (!json_copy_string(string, out->type, sizeof out->type))
+        return false;
+    struct view type = view_of(out->type);
+    out->inside = event_type_is_inside(type);
+    return out->inside ? type.n > sizeof EVENT_INSIDE - 1 && view_is_name(type, EVENT_TYPE_MAX, "_.:-")
+                       : event_type_valid(type);
+}
+
 static bool read_names(struct view body, struct event *out, struct err *err)
 {
     if (!json_copy_string(json_get(body, "tenantId"), out->tenant_id, sizeof out->tenant_id) ||
         !tenant_id_valid(view_of(out->tenant_id)))
         return err_set(err, ERR_INVALID, "tenantId is missing or breaks its rule");
-    if (!json_copy_string(json_get(body, "type"), out->type, sizeof out->type) ||
-        !event_type_valid(view_of(out->type)))
+    if (!read_type(json_get(body, "type"), out))
         return err_set(err, ERR_INVALID, "type is missing or breaks its rule");
     if (!read_optional(body, "id", out->id, sizeof out->id) ||
         !read_optional(body, "epoch", out->epoch, sizeof out->epoch) ||

@@ -42,6 +42,7 @@ struct event {
     uint64_t seq;                    /* from 1; 0: none */
     uint64_t rev;                    /* of a latest event; higher is newer */
     enum event_class class;
+    bool inside;       /* one of ours (EVENT_INSIDE): for the services, never shown to a client */
     struct view rooms; /* array of strings, checked; empty: the whole tenant */
     struct view data;  /* any JSON; null where there is none */
     struct view at;    /* string slice */
@@ -68,8 +69,12 @@ void event_encode(struct buf *out, const struct event_draft *draft, const char *
 
 const char *event_class_name(enum event_class class);
 bool tenant_id_valid(struct view v);
-/* [A-Za-z0-9_.:-]{1,64}; neither one of Socket.IO's reserved names nor one of ours ("portalcast:..."). */
+/* What somebody may publish: [A-Za-z0-9_.:-]{1,64}; neither one of Socket.IO's reserved names nor one of
+ * ours. */
 bool event_type_valid(struct view v);
+/* Types of ours begin with this: events of the services among themselves. They travel like all others. */
+#define EVENT_INSIDE "portalcast:"
+bool event_type_is_inside(struct view v);
 /* 1 to EVENT_ROOMS_MAX strings of 1 to EVENT_ROOM_BYTES_MAX bytes. */
 bool event_rooms_valid(struct view rooms_json);
 /* `tenant.<tenantId>.<type>`: the routing key on the exchange. out holds 8 + both. */

@@ -83,7 +83,8 @@ static bool make_store_parts(struct app *app, struct err *err)
                                           .log_events = s->event_retention_count,
                                           .raw_days = s->raw_retention_days,
                                           .reply_hours = s->reply_retention_hours,
-                                          .quarantine_days = s->quarantine_retention_days};
+                                          .quarantine_days = s->quarantine_retention_days,
+                                          .revocation_days = s->revocation_retention_days};
     app->committer = committer_create(writer, app->jobs, &housekeeping, relay_nudge, app->relay);
     if (!app->relay)
         return false;
@@ -94,7 +95,9 @@ static bool make_store_parts(struct app *app, struct err *err)
     for_rpc = store_open(s->store_url, STORE_READER, err);
     if (!for_rpc)
         return false;
-    app->responder = responder_create(s->amqp_url, for_rpc, err);
+    struct responder_options rpc = {s->amqp_url, for_rpc, app->jobs, (size_t)s->queue_length,
+                                    (size_t)s->max_body_bytes};
+    app->responder = responder_create(&rpc, err);
     app->intake = app->responder ? intake_create(s->amqp_url, app->jobs, err) : NULL;
     return app->intake != NULL;
 }

@@ -1,6 +1,7 @@
 #include "state-manager/jobs.h"
 #include "shared/clock.h"
 #include "shared/list.h"
+#include "shared/log.h"
 #include "shared/map.h"
 #include "shared/mem.h"
 #include "state-manager/meters.h"
@@ -49,8 +50,22 @@ void job_destroy(struct job *job)
     buf_free(&job->reply);
     free(job->body);
     free(job->filter);
+    free(job->caller);
     free(job->if_none_match);
     free(job);
+}
+
+void job_hide_error(struct job *job)
+{
+    bool internal = job->err.code == ERR_INTERNAL;
+    if (internal)
+        log_error("call_failed", "tenant=%s text=\"%s\"", job->tenant_id, job->err.text);
+    else if (job->err.code == ERR_UNAVAILABLE) /* that the store is away the committer says */
+        log_debug("call_unavailable", "tenant=%s text=\"%s\"", job->tenant_id, job->err.text);
+    else
+        return;
+    err_set(&job->err, job->err.code, "%s",
+            internal ? "something is wrong here; the log says what" : "the store is away: try again");
 }
 
 void job_discard(struct letter *letter)

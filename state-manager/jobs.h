@@ -51,6 +51,13 @@ struct list_filter {
     char text[FILTER_TEXT_SIZE];   /* to be found (core/search.h); "": any */
 };
 
+/* Whose token a call came with. */
+struct caller {
+    char tenant_id[TENANT_ID_MAX + 1]; /* the token's, not that of the job */
+    char sub[TOKEN_NAME_MAX + 1], jti[TOKEN_NAME_MAX + 1];
+    int64_t issued_at_s; /* 0: it does not say */
+};
+
 struct job {
     struct letter letter;
     enum job_type type;
@@ -62,7 +69,8 @@ struct job {
     char author[TOKEN_NAME_MAX + 1];
     char idempotency_key[IDEMPOTENCY_KEY_MAX + 1];
     enum key_use key_use;
-    char origin[160]; /* the allowed origin to answer to, or "" */
+    struct caller *caller; /* owned; NULL: nobody who may have been revoked since */
+    char origin[160];      /* the allowed origin to answer to, or "" */
     enum command_type command;
     char *body; /* owned */
     size_t body_n;
@@ -88,6 +96,8 @@ struct jobs;
 
 struct job *job_create(enum job_type type, uint64_t request_id);
 void job_destroy(struct job *job);
+/* What the store says of itself, hosts and all, is for the operator: it is logged, and callers hear less. */
+void job_hide_error(struct job *job);
 /* For mailbox_destroy(). */
 void job_discard(struct letter *letter);
 static inline struct job *job_of(struct letter *letter)

@@ -32,7 +32,7 @@ struct age {
     int64_t keep_ms;
 };
 
-enum { AGES = 4 };
+enum { AGES = 6 };
 
 struct keeper {
     struct store *store;
@@ -63,6 +63,8 @@ struct keeper *keeper_create(struct store *store, const struct keeper_options *o
                          .ages = {{DOC_RAW, options->raw_days * DAY_MS},
                                   {DOC_PARKED, options->raw_days * DAY_MS},
                                   {DOC_REPLY, options->reply_hours * HOUR_MS},
+                                  {DOC_SESSION, options->log_days * DAY_MS},
+                                  {DOC_REVOCATION, options->revocation_days * DAY_MS},
                                   {DOC_KIND_COUNT, options->quarantine_days * DAY_MS}},
                          .give = give,
                          .ctx = ctx};

@@ -15,9 +15,9 @@
 
 struct keeper_options {
     int64_t every_s;              /* between two sweeps */
-    int64_t log_days, log_events; /* per tenant; whichever ends first */
+    int64_t log_days, log_events; /* per tenant; whichever ends first; sessions: log_days */
     int64_t raw_days;             /* what was not understood, receipts without a message */
-    int64_t reply_hours, quarantine_days;
+    int64_t reply_hours, quarantine_days, revocation_days;
 };
 
 struct keeper;

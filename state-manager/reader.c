@@ -223,6 +223,13 @@ static bool shares_a_room(struct view theirs, struct view ours)
     return false;
 }
 
+/* The services' own; what is read of them counts as looked at. */
+static bool is_inside(struct view body)
+{
+    struct view type;
+    return json_plain_string(json_get(body, "type"), &type) && event_type_is_inside(type);
+}
+
 static void write_event(struct catch_up *u, struct view body, uint64_t seq)
 {
     char offset[OFFSET_SIZE];
@@ -253,7 +260,7 @@ static bool on_log_entry(void *ctx, const struct log_entry *entry)
         u->gap |= u->last == u->after && (uint64_t)seq != u->after + 1;
         u->last = (uint64_t)seq;
         struct view rooms = json_get(body, "rooms");
-        if (!rooms.n || shares_a_room(rooms, u->rooms))
+        if (!is_inside(body) && (!rooms.n || shares_a_room(rooms, u->rooms)))
             write_event(u, body, (uint64_t)seq);
     }
     return true;

@@ -12,7 +12,13 @@ void asks_init(struct asks *asks)
 
 void asks_finish(struct asks *asks)
 {
-    assert(!asks->by_token.count);
+    while (asks->by_token.count) {
+        size_t at = 0;
+        struct view key;
+        void *ask;
+        if (map_next(&asks->by_token, &at, &key, &ask))
+            asks_settle(asks, ((struct ask *)ask)->token, (struct view){NULL, 0});
+    }
     map_free(&asks->by_token);
 }
 

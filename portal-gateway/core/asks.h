@@ -36,7 +36,7 @@ struct asks {
 };
 
 void asks_init(struct asks *asks);
-/* Nobody may wait any more. */
+/* Whoever still waits is told that nobody answers. */
 void asks_finish(struct asks *asks);
 /* `request`: a JSON object with "v" and "op"; copied. on_answer follows, never from within. */
 void asks_send(struct hub *h, struct ask *ask, const char *tenant_id, struct view request);

@@ -125,8 +125,9 @@ static void raw_message(struct session *s, struct view message, bool is_text)
         protocol_sio.on_message(s, message, true);
 }
 
-static void no_greeting(struct session *s)
+static void no_greeting(struct session *s, bool recovered)
 {
+    (void)recovered;
     (void)s; /* never live: there is no tenant */
 }
 

@@ -275,6 +275,8 @@ static void on_wake(void *ctx)
     }
     if (h->rpc_up && !h->heads_out && (h->ask_soon || h->ask_all))
         ask_heads(h, h->ask_all);
+    while (!list_empty(&h->thirsty))
+        tenant_ask_past(container_of(h->thirsty.next, struct tenant, thirsty));
     if (mailbox_count(h->inbox))
         loop_wake_signal(h->wake);
     if (h->gathering)
@@ -311,6 +313,13 @@ void hub_beat(struct hub *h, enum beat_state state)
     h->upstream.beat(h->upstream.ctx, state);
 }
 
+static void tick_tenants(struct hub *h)
+{
+    size_t at = 0;
+    for (struct tenant *t = next_tenant(h, &at); t; t = next_tenant(h, &at))
+        tenant_tick(t);
+}
+
 static void on_upkeep(void *ctx)
 {
     struct hub *h = ctx;
@@ -324,6 +333,7 @@ static void on_upkeep(void *ctx)
         ask_heads(h, all);
     while (forget_one_deserted(h, now))
         ;
+    tick_tenants(h);
     forget_old_events(h, now);
     add_tally(h);
     meter_set(INBOX, mailbox_count(h->inbox));
@@ -339,6 +349,18 @@ static void init_peers(struct hub *h)
     peers_init(&h->peers, tag);
 }
 
+static void init_pid_keys(struct hub *h)
+{
+    char nobodys[64];
+    crypto_random_id("of this process alone ", nobodys);
+    peer_keys_derive(&h->pid_keys, nobodys, "");
+}
+
+void hub_share_pids(struct hub *h, const struct peer_keys *keys)
+{
+    h->pid_keys = *keys;
+}
+
 struct hub *hub_create(struct loop *loop, const struct policy *policy, const struct token_rules *rules)
 {
     struct hub *h = xcalloc(1, sizeof *h);
@@ -350,6 +372,8 @@ struct hub *hub_create(struct loop *loop, const struct policy *policy, const str
     guests_init(&h->guests);
     asks_init(&h->asks);
     init_peers(h);
+    init_pid_keys(h);
+    list_init(&h->thirsty);
     list_init(&h->sessions);
     list_init(&h->dirty);
     h->sio_ping = frame_create(WS_TEXT, VIEW("2"));
@@ -373,12 +397,12 @@ void hub_destroy(struct hub *h)
     if (!h)
         return;
     size_t at = 0;
+    asks_finish(&h->asks);
     for (struct tenant *t = next_tenant(h, &at); t; t = next_tenant(h, &at))
         tenant_destroy(t);
     map_free(&h->tenants);
     sid_index_finish(&h->sids);
     guests_finish(&h->guests);
-    asks_finish(&h->asks);
     peers_finish(&h->peers);
     frame_unref(h->sio_ping);
     frame_unref(h->ws_ping);

@@ -62,6 +62,9 @@ struct hub {
     struct sid_index sids; /* of Socket.IO sessions that are not closing */
     struct guests guests;
     struct asks asks;
+    struct peer_keys pid_keys;        /* pids are signed with */
+    int64_t generation;               /* of the last fence, ours or heard */
+    struct list thirsty;              /* tenants whose log has to be asked for */
     struct list dirty;                /* tenants with sessions to pump */
     struct frame *sio_ping, *ws_ping; /* shared by all */
     struct tally tally;
@@ -81,6 +84,9 @@ struct hub {
 struct hub *hub_create(struct loop *loop, const struct policy *policy, const struct token_rules *rules);
 /* Every session must be gone. NULL-safe. */
 void hub_destroy(struct hub *h);
+/* The keys that all gateways share: without them a pid is good at the gateway that gave it. Before the first
+ * session. */
+void hub_share_pids(struct hub *h, const struct peer_keys *keys);
 /* Once, before the first session. */
 void hub_connect(struct hub *h, const struct upstream *upstream);
 /* Where the feed's threads put their letters. */

@@ -15,9 +15,14 @@
 #include "portal-gateway/core/record.h"
 #include <stdint.h>
 
+struct session;
 struct tenant;
 
 /* Does what it says. `place`: of its entry in the ring, or of the next one when it has none. */
 void inside_take(struct tenant *t, const struct record *r, uint64_t place);
+/* Tells all gateways that the session is here now. */
+void inside_fence(struct session *s);
+/* Has it recorded that the session may never be recovered again. */
+void inside_end(struct session *s);
 
 #endif

@@ -38,7 +38,9 @@ void heads_destroy(struct heads *heads)
 {
     if (!heads)
         return;
-    for (size_t i = 0; i < heads->count; i++)
+    for (size_t i = 0; i < heads->count; i++) {
         record_destroy_chain(heads->items[i].latest);
+        free(heads->items[i].revocations);
+    }
     free(heads);
 }

@@ -32,6 +32,8 @@ struct head {
     struct position head;  /* the answer */
     bool answered;
     struct record *latest; /* chain; the newest values, when they were asked for */
+    char *revocations;     /* a JSON array, likewise; NULL: none */
+    size_t revocations_n;
 };
 
 struct heads {

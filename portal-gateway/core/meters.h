@@ -31,6 +31,14 @@
     X(REPLAYS, "portalcast_gateway_replays_total", "counter", "Holes that were asked for")                  \
     X(REPLAYED, "portalcast_gateway_replayed_events_total", "counter", "Events that came by replay")        \
     X(RESETS, "portalcast_gateway_stream_resets_total", "counter", "Streams that began anew (resync sent)") \
+    X(RECOVERED, "portalcast_gateway_recoveries_total{outcome=\"recovered\"}", "counter",                   \
+      "Clients that wanted to go on where they were, by outcome")                                           \
+    X(NOT_RECOVERED, "portalcast_gateway_recoveries_total{outcome=\"not_recovered\"}", "counter",           \
+      "Clients that wanted to go on where they were, by outcome")                                           \
+    X(FELL_BEHIND, "portalcast_gateway_fell_behind_total", "counter",                                       \
+      "Slow sockets that went on reading from the log")                                                     \
+    X(PAST_READS, "portalcast_gateway_log_reads_total", "counter",                                          \
+      "Chunks of the log asked for by reconnecting and slow sockets")                                       \
     X(HEADS, "portalcast_gateway_heads_total", "counter", "Requests for heads")                             \
     X(RPC_FAILED, "portalcast_gateway_rpc_failed_total", "counter",                                         \
       "Requests without a good answer in time")                                                             \

@@ -1,7 +1,9 @@
 #include "portal-gateway/core/news.h"
 #include "portal-gateway/core/hub.h"
+#include "portal-gateway/core/inside.h"
 #include "portal-gateway/core/meters.h"
 #include "portal-gateway/core/tenant.h"
+#include "shared/json.h"
 #include "shared/log.h"
 #include <string.h>
 
@@ -26,7 +28,11 @@ static void settle(struct hub *h, struct tenant *t)
 {
     tenant_mark(t);
     keep_ring_ahead(t);
+    if (t->joint_seen != t->stream.ring.joint) /* what was recorded may be among what is lost */
+        roster_forget(&t->roster);
+    t->joint_seen = t->stream.ring.joint;
     hub_watch_hole(h, t);
+    tenant_open(t); /* somebody may have waited for the stream to come so far */
 }
 
 static void count(enum stream_verdict verdict)
@@ -44,21 +50,20 @@ static void count(enum stream_verdict verdict)
     }
 }
 
-static void want_head(struct tenant *t)
-{
-    t->head_wanted = t->latest_wanted = true;
-    t->hub->ask_soon = true;
-}
-
 static void offer_chain(struct hub *h, struct tenant *t, struct record *r)
 {
     for (struct record *next; r; r = next) {
         next = r->next;
         r->next = NULL;
+        if (r->event.inside && !r->event.seq) {
+            inside_take(t, r, t->stream.ring.head);
+            record_destroy(r);
+            continue;
+        }
         enum stream_verdict verdict = stream_offer(&t->stream, r, loop_now_ms(h->loop));
         count(verdict);
         if (verdict == STREAM_STRANGE)
-            want_head(t);
+            tenant_want_head(t);
     }
 }
 
@@ -95,7 +100,7 @@ static void on_bound(struct hub *h, struct news *n)
     if (!t)
         return;
     t->bound = true;
-    want_head(t);
+    tenant_want_head(t);
 }
 
 static void on_rpc_up(struct hub *h, struct news *n)
@@ -112,8 +117,20 @@ static void on_rpc_down(struct hub *h, struct news *n)
     meter_set(RPC_UP, 0);
 }
 
+static void take_revocations(struct tenant *t, const struct head *item)
+{
+    struct view one;
+    struct json_iter it = json_iter((struct view){item->revocations, item->revocations_n});
+    while (json_next_element(&it, &one))
+        revoked_add(&t->revoked, one);
+    if (item->revocations)
+        tenant_end_revoked(t);
+}
+
 static void take_head(struct hub *h, struct tenant *t, struct head *item)
 {
+    t->heads_seen++;
+    take_revocations(t, item);
     switch (stream_on_head(&t->stream, &item->head, &item->asked, loop_now_ms(h->loop))) {
     case STREAM_SAME:
         break;
@@ -124,13 +141,12 @@ static void take_head(struct hub *h, struct tenant *t, struct head *item)
         meter_add(RESETS, 1);
         log_warn("stream_reset", "tenant=%s epoch=%s head=%llu", t->id, item->head.epoch,
                  (unsigned long long)item->head.seq);
-        want_head(t);
+        tenant_want_head(t);
         break;
     }
     offer_chain(h, t, item->latest);
     item->latest = NULL;
     settle(h, t);
-    tenant_open(t);
 }
 
 static void on_heads(struct hub *h, struct news *n)
@@ -181,7 +197,7 @@ static void on_replay(struct hub *h, struct news *n)
                  (unsigned long long)t->stream.at.seq, (unsigned long long)(t->stream.ring.head - resets));
     }
     if (verdict == STREAM_STRANGE || (verdict == STREAM_APPENDED && !t->stream.ask_at_ms)) {
-        want_head(t);                             /* what else was lost with it */
+        tenant_want_head(t);                      /* what else was lost with it */
         h->upstream.bind(h->upstream.ctx, t->id); /* perhaps the binding */
     }
     settle(h, t);
@@ -193,6 +209,21 @@ static void on_replay_failed(struct hub *h, struct news *n)
     meter_add(RPC_FAILED, 1);
     if (t)
         stream_on_replay_failed(&t->stream, loop_now_ms(h->loop));
+}
+
+static void on_past(struct hub *h, struct news *n)
+{
+    struct tenant *t = find(h, n->tenant_id);
+    if (t)
+        tenant_take_past(t, &n->replay);
+}
+
+static void on_past_failed(struct hub *h, struct news *n)
+{
+    struct tenant *t = find(h, n->tenant_id);
+    meter_add(RPC_FAILED, 1);
+    if (t)
+        tenant_take_past(t, NULL);
 }
 
 static void on_beat(struct hub *h, struct news *n)
@@ -215,6 +246,7 @@ static void (*const handlers[])(struct hub *, struct news *) = {
     [NEWS_HEADS] = on_heads,         [NEWS_HEADS_FAILED] = on_heads_failed,
     [NEWS_REPLAY] = on_replay,       [NEWS_REPLAY_FAILED] = on_replay_failed,
     [NEWS_RPC_UP] = on_rpc_up,       [NEWS_RPC_DOWN] = on_rpc_down,
+    [NEWS_PAST] = on_past,           [NEWS_PAST_FAILED] = on_past_failed,
     [NEWS_BEAT] = on_beat,           [NEWS_ANSWER] = on_answer,
 };
 

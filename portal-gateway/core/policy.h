@@ -37,11 +37,13 @@ struct policy {
     struct rate messages, bytes;    /* of one client */
     size_t ring_events, ring_bytes; /* of a tenant's recent events */
     int64_t ring_ms;                /* after one to two of which they are forgotten */
-    uint64_t lag_events;            /* a socket behind by more is cut */
-    size_t lag_bytes;
-    int64_t lag_ms;       /* a socket that took nothing for so long is cut */
-    size_t bind_all_over; /* tenants present; over that `tenant.#` is bound once */
-    bool recovery;        /* Socket.IO: pid and a trailing offset on every event */
+    uint64_t recovery_events;       /* who has missed more is not recovered */
+    uint64_t recovery_bytes;        /* likewise */
+    int64_t pid_ms;                 /* how old a session may be to be recovered */
+    size_t lag_bytes;               /* of own frames (answers, refusals) that wait for a socket */
+    int64_t lag_ms;                 /* a socket that took nothing for so long is cut */
+    size_t bind_all_over;           /* tenants present; over that `tenant.#` is bound once */
+    bool recovery;                  /* Socket.IO: pid and a trailing offset on every event */
 };
 
 #endif

@@ -5,14 +5,18 @@
  */
 #include "portal-gateway/core/hello.h"
 #include "portal-gateway/core/hub.h"
+#include "portal-gateway/core/inside.h"
+#include "portal-gateway/core/recovery.h"
 #include "portal-gateway/core/sio_packet.h"
 #include "portal-gateway/core/sio_session.h"
 #include "portal-gateway/core/tenant.h"
+#include "shared/clock.h"
 #include "shared/crypto.h"
 #include "shared/json.h"
 #include "shared/log.h"
 #include "shared/mem.h"
 #include <stdlib.h>
+#include <string.h>
 
 enum {
     CONTROL_BYTES_MAX = 64 * 1024,
@@ -41,28 +45,37 @@ static void refuse(struct session *s, struct view nsp, const char *message, cons
 static enum sio_presence stream_presence(const struct session *s, const struct sio_namespace *nsp)
 {
     (void)nsp;
-    if (s->state == SESSION_HELD)
+    if (s->state == SESSION_HELD || s->state == SESSION_RECOVERING)
         return SIO_PENDING;
     return s->state == SESSION_LIVE ? SIO_IN : SIO_OUT;
 }
 
+static void refuse_stream(struct session *s, enum refusal why)
+{
+    refuse(s, VIEW("/"), refusal_text(why), refusal_code(why));
+}
+
 static void stream_connect(struct session *s, const struct sio_namespace *nsp, struct view auth)
 {
+    (void)nsp;
     enum refusal why;
     char token[TOKEN_TEXT_MAX] = "";
     struct view given = json_get(auth, "token");
     bool readable = json_type(given) == JSON_NONE || json_type(given) == JSON_NULL ||
                     json_copy_string(given, token, sizeof token);
+    recovery_wish_sio(s, json_get(auth, "pid"), json_get(auth, "offset"));
     if (!readable)
-        refuse(s, view_of(nsp->name), refusal_text(REFUSAL_TOKEN_INVALID),
-               refusal_code(REFUSAL_TOKEN_INVALID));
+        refuse_stream(s, REFUSAL_TOKEN_INVALID);
     else if (!session_sign_in(s, view_of(token), &why))
-        refuse(s, view_of(nsp->name), refusal_text(why), refusal_code(why));
+        refuse_stream(s, why);
 }
 
+/* The client has logged out: nobody is to come back as this session. */
 static void stream_disconnect(struct session *s, const struct sio_namespace *nsp)
 {
     (void)nsp;
+    if (s->state == SESSION_LIVE && session_is_recorded(s))
+        inside_end(s);
     session_sign_out(s); /* the session stays open, even without any namespace */
 }
 
@@ -77,22 +90,35 @@ static void stream_event(struct session *s, const struct sio_namespace *nsp, con
 const struct sio_namespace sio_stream = {"/", stream_presence, stream_connect, stream_disconnect,
                                          stream_event};
 
-static void greet(struct session *s)
+/* Where a new session begins; one that is recovered has the pid that it came with. */
+static void send_connect(struct session *s, bool recovered)
 {
     struct buf b;
-    char pid[SESSION_ID_SIZE + 2], head[OFFSET_SIZE];
-    bool recovery = s->hub->policy->recovery;
-    crypto_random_id("p_", pid);
+    char text[PID_SIZE];
+    struct pid pid = {.base = s->tenant->stream.at, .issued_ms = clock_wall_ms()};
+    memcpy(pid.id, s->id, sizeof pid.id);
+    if (!recovered && s->hub->policy->recovery)
+        pid_write(&s->hub->pid_keys, s->claims, &pid, text);
     buf_init(&b, CONTROL_BYTES_MAX);
-    sio_write_connect(&b, VIEW("/"), s->id, recovery ? pid : NULL);
+    sio_write_connect(&b, VIEW("/"), s->id,
+                      !s->hub->policy->recovery ? NULL
+                      : recovered               ? s->wish->pid_text
+                                                : text);
     send_text(s, &b);
+}
 
-    const struct position *at = &s->tenant->stream.at;
+static void greet(struct session *s, bool recovered)
+{
+    char head[OFFSET_SIZE];
+    struct buf b;
     struct json_writer w;
+    const struct position *at = &s->tenant->stream.at;
+    send_connect(s, recovered);
     offset_format(at->epoch, at->seq, head);
+    buf_init(&b, CONTROL_BYTES_MAX);
     jw_init(&w, &b);
     jw_begin(&w, '{');
-    jw_key_bool(&w, "recovered", false);
+    jw_key_bool(&w, "recovered", recovered);
     jw_key_text(&w, "head", head);
     hello_write_rooms(&w, s);
     jw_end(&w, '}');
@@ -100,6 +126,31 @@ static void greet(struct session *s)
     buf_free(&b);
     tenant_send_latest(s->tenant, s);
     take_early(s);
+}
+
+/* Its only argument is the offset, which the client keeps. */
+static void send_cursor(struct session *s, struct view offset)
+{
+    struct buf b;
+    buf_init(&b, CONTROL_BYTES_MAX);
+    buf_addf(&b, "42[\"portalcast:cursor\",%.*s]", VIEW_ARG(offset));
+    send_text(s, &b);
+}
+
+/* Still held: the transport stays, and with another token it may try again. */
+static void refuse_held(struct session *s, enum refusal why)
+{
+    session_sign_out(s);
+    refuse_stream(s, why);
+    session_pump(s);
+}
+
+static void kick(struct session *s)
+{
+    if (s->state == SESSION_LIVE)
+        session_send(s, frame_create(WS_TEXT, VIEW("41")));
+    else if (s->state != SESSION_STRANGER)
+        refuse_stream(s, REFUSAL_TOKEN_REVOKED);
 }
 
 /* --- packets --- */
@@ -288,4 +339,7 @@ const struct protocol protocol_sio = {
     .on_message = on_message,
     .greet = greet,
     .ping = ping,
+    .cursor = send_cursor,
+    .refuse = refuse_held,
+    .kick = kick,
 };

@@ -6,6 +6,7 @@
  */
 #include "portal-gateway/core/hello.h"
 #include "portal-gateway/core/hub.h"
+#include "portal-gateway/core/recovery.h"
 #include "portal-gateway/core/tenant.h"
 #include "portal-gateway/core/ws_message.h"
 #include "shared/json.h"
@@ -25,13 +26,20 @@ static void send_error(struct session *s, struct view id, const char *code, cons
     buf_free(&b);
 }
 
+static void refuse(struct session *s, enum refusal why)
+{
+    send_error(s, (struct view){NULL, 0}, refusal_code(why), refusal_text(why));
+    session_close(s, why == REFUSAL_TOKEN_REVOKED   ? CLOSE_REVOKED
+                     : why == REFUSAL_TOKEN_EXPIRED ? CLOSE_TOKEN_EXPIRED
+                                                    : CLOSE_TOKEN_REFUSED);
+}
+
 static void sign_in(struct session *s, struct view token)
 {
     enum refusal why;
     if (session_sign_in(s, token, &why))
         return;
-    send_error(s, (struct view){NULL, 0}, refusal_code(why), refusal_text(why));
-    session_close(s, why == REFUSAL_TOKEN_EXPIRED ? CLOSE_TOKEN_EXPIRED : CLOSE_TOKEN_REFUSED);
+    refuse(s, why);
 }
 
 static void on_open(struct session *s)
@@ -41,11 +49,12 @@ static void on_open(struct session *s)
         sign_in(s, (struct view){NULL, 0});
 }
 
-static void greet(struct session *s)
+/* A recovered one is told first where what follows begins, then gets what it missed. */
+static void greet(struct session *s, bool recovered)
 {
     struct buf b;
     char offset[OFFSET_SIZE];
-    const struct position *at = &s->tenant->stream.at;
+    const struct position *at = recovered ? &s->wish->from : &s->tenant->stream.at;
     struct json_writer w;
     offset_format(at->epoch, at->seq, offset);
     buf_init(&b, CONTROL_BYTES_MAX);
@@ -54,7 +63,7 @@ static void greet(struct session *s)
     jw_key_text(&w, "type", "ready");
     jw_key_text(&w, "sid", s->id);
     jw_key_text(&w, "offset", offset);
-    jw_key_bool(&w, "recovered", false);
+    jw_key_bool(&w, "recovered", recovered);
     hello_write_rooms(&w, s);
     jw_end(&w, '}');
     session_send(s, frame_create(WS_TEXT, buf_view(&b)));
@@ -62,11 +71,23 @@ static void greet(struct session *s)
     tenant_send_latest(s->tenant, s);
 }
 
+static void send_cursor(struct session *s, struct view offset)
+{
+    session_send_event(s, "portalcast:cursor", offset);
+}
+
+/* The close code says it. */
+static void kick(struct session *s)
+{
+    (void)s;
+}
+
 static void on_auth(struct session *s, const struct ws_message *m)
 {
-    if (s->state == SESSION_STRANGER)
+    if (s->state == SESSION_STRANGER) {
+        recovery_wish_ws(s, m->offset, m->rooms);
         sign_in(s, view_of(m->token));
-    else
+    } else
         send_error(s, m->id, "CONFLICT", "signed in already");
 }
 
@@ -113,4 +134,7 @@ const struct protocol protocol_ws = {
     .on_message = on_message,
     .greet = greet,
     .ping = ping,
+    .cursor = send_cursor,
+    .refuse = refuse,
+    .kick = kick,
 };

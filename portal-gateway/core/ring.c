@@ -2,6 +2,7 @@
 #include "shared/json.h"
 #include "shared/mem.h"
 #include <stdlib.h>
+#include <string.h>
 
 enum { FIRST_CAP = 16 };
 
@@ -10,7 +11,7 @@ void ring_init(struct ring *ring, size_t max_events, size_t max_bytes)
     *ring = (struct ring){.max_events = max_events ? max_events : 1, .max_bytes = max_bytes};
 }
 
-static void release_content(struct entry *e)
+void entry_release(struct entry *e)
 {
     for (size_t i = 0; i < FRAME_FORMS; i++) {
         frame_unref(e->frames[i]);
@@ -28,7 +29,9 @@ static void release_content(struct entry *e)
 static void drop_oldest(struct ring *ring)
 {
     struct entry *e = ring_at(ring, ring->first++);
-    release_content(e);
+    if (ring->first > ring->joint && *e->at.epoch)
+        ring->before = e->at;
+    entry_release(e);
     free(e);
 }
 
@@ -85,7 +88,37 @@ struct entry *ring_append_resync(struct ring *ring, const char *reason, const st
 {
     struct entry *e = append(ring, 0, at);
     e->reason = reason;
+    ring->joint = ring->head;
+    ring->before = *at;
     return e;
+}
+
+void ring_place(struct ring *ring, const struct position *at)
+{
+    ring->before = *at;
+}
+
+bool ring_covers(const struct ring *ring, const struct position *at, uint64_t *place)
+{
+    uint64_t low = ring->joint > ring->first ? ring->joint : ring->first, high = ring->head;
+    if (strcmp(ring->before.epoch, at->epoch) != 0 || at->seq < ring->before.seq)
+        return false;
+    while (low < high) { /* positions never go back from `joint` on */
+        uint64_t middle = low + (high - low) / 2;
+        if (ring_at(ring, middle)->at.seq > at->seq)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    *place = low;
+    return true;
+}
+
+struct position ring_before(const struct ring *ring, uint64_t place)
+{
+    if (place <= ring->first || place <= ring->joint)
+        return ring->before;
+    return ring_at(ring, place - 1)->at;
 }
 
 void ring_drop_before(struct ring *ring, uint64_t place)
@@ -98,7 +131,7 @@ void ring_kill(struct ring *ring, uint64_t place)
 {
     struct entry *e = ring_at(ring, place);
     e->dead = true;
-    release_content(e);
+    entry_release(e);
 }
 
 void entry_resolve_rooms(struct entry *e, struct room_index *index)

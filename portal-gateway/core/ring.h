@@ -34,6 +34,8 @@ struct ring {
     size_t cap, max_events, max_bytes;
     uint64_t first, head;
     uint64_t bytes_ever; /* of all entries ever put in */
+    uint64_t joint; /* the place behind the last resync: what is before does not lead up to what follows */
+    struct position before; /* where a client stands that has heard all before `first`, or before `joint` */
 };
 
 void ring_init(struct ring *ring, size_t max_events, size_t max_bytes);
@@ -48,6 +50,12 @@ static inline struct entry *ring_at(const struct ring *ring, uint64_t place)
 }
 /* Bytes of the entries from place to head. */
 uint64_t ring_bytes_from(const struct ring *ring, uint64_t place);
+/* The stream has been put in place there: what follows comes right behind it. Nothing is in the ring. */
+void ring_place(struct ring *ring, const struct position *at);
+/* Whether everything behind that position is there; then *place is where it goes on. */
+bool ring_covers(const struct ring *ring, const struct position *at, uint64_t *place);
+/* The position before what stands at that place (first to head). */
+struct position ring_before(const struct ring *ring, uint64_t place);
 /* Forgets the entries before that place. */
 void ring_drop_before(struct ring *ring, uint64_t place);
 /* A dead entry keeps its place only. */
@@ -55,6 +63,8 @@ void ring_kill(struct ring *ring, uint64_t place);
 
 /* Names the rooms that it is for: of its record, once. */
 void entry_resolve_rooms(struct entry *e, struct room_index *index);
+/* Gives back what it holds; the entry itself is its owner's. */
+void entry_release(struct entry *e);
 /* The frame in that form; made at the first call. Borrowed. */
 struct frame *entry_frame(struct entry *e, enum frame_form form);
 

@@ -2,6 +2,7 @@
 #include "portal-gateway/core/guests.h"
 #include "portal-gateway/core/hub.h"
 #include "portal-gateway/core/meters.h"
+#include "portal-gateway/core/recovery.h"
 #include "portal-gateway/core/sio_session.h"
 #include "portal-gateway/core/tenant.h"
 #include "shared/clock.h"
@@ -13,7 +14,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PING_SLACK = 10 /* a part of the ping timeout */ };
+enum {
+    PING_SLACK = 10, /* a part of the ping timeout */
+    /* How far behind the stream the offset of a client that hears nothing may be; looked at with every ping
+     */
+    CURSOR_EVENTS = 1000,
+    CURSOR_MS = 60000
+};
 
 static const char *const state_names[] = {
 #define X(id, name) name,
@@ -37,7 +44,9 @@ void session_set_state(struct session *s, enum session_state state)
     static const unsigned follows[] = {
         [SESSION_OPENING] = 1u << SESSION_STRANGER | 1u << SESSION_CLOSING,
         [SESSION_STRANGER] = 1u << SESSION_HELD | 1u << SESSION_CLOSING,
-        [SESSION_HELD] = 1u << SESSION_LIVE | 1u << SESSION_STRANGER | 1u << SESSION_CLOSING,
+        [SESSION_HELD] =
+            1u << SESSION_RECOVERING | 1u << SESSION_LIVE | 1u << SESSION_STRANGER | 1u << SESSION_CLOSING,
+        [SESSION_RECOVERING] = 1u << SESSION_LIVE | 1u << SESSION_STRANGER | 1u << SESSION_CLOSING,
         [SESSION_LIVE] = 1u << SESSION_STRANGER | 1u << SESSION_CLOSING,
         [SESSION_CLOSING] = 0,
     };
@@ -53,7 +62,26 @@ void session_set_state(struct session *s, enum session_state state)
 static void on_connect_due(struct session *s, int64_t at_ms)
 {
     (void)at_ms;
-    session_close(s, s->state == SESSION_HELD ? CLOSE_UNAVAILABLE : CLOSE_CONNECT_TIMEOUT);
+    bool known = s->state == SESSION_HELD || s->state == SESSION_RECOVERING;
+    session_close(s, known ? CLOSE_UNAVAILABLE : CLOSE_CONNECT_TIMEOUT);
+}
+
+/* Who hears little keeps an old offset, and would have to be replayed what was not for him. */
+static void refresh_offset(struct session *s)
+{
+    char offset[OFFSET_SIZE + 2];
+    if (s->state != SESSION_LIVE || s->pending || s->form == FRAME_SIO_BARE)
+        return;
+    const struct position *at = &s->tenant->stream.at;
+    bool old = loop_now_ms(s->hub->loop) - s->told_ms >= CURSOR_MS;
+    if (at->seq <= s->told || (!old && at->seq - s->told < CURSOR_EVENTS))
+        return;
+    offset[0] = '"';
+    offset_format(at->epoch, at->seq, offset + 1);
+    size_t n = strlen(offset);
+    offset[n++] = '"';
+    s->protocol->cursor(s, (struct view){offset, n});
+    session_told(s);
 }
 
 static void on_ping_due(struct session *s, int64_t at_ms)
@@ -63,6 +91,7 @@ static void on_ping_due(struct session *s, int64_t at_ms)
     int64_t timeout = s->hub->policy->ping_timeout_ms, now = loop_now_ms(s->hub->loop);
     session_set_due(s, DUE_PONG, (now - at_ms < timeout / PING_SLACK ? at_ms : now) + timeout);
     s->protocol->ping(s);
+    refresh_offset(s);
     session_pump(s);
 }
 
@@ -224,18 +253,39 @@ void session_move(struct session *s, const struct link_ops *ops, void *link)
     session_on_writable(s);
 }
 
+void session_told(struct session *s)
+{
+    s->told = s->tenant->stream.at.seq;
+    s->told_ms = loop_now_ms(s->hub->loop);
+}
+
+void session_end_reading(struct session *s)
+{
+    free(s->reading);
+    s->reading = NULL;
+}
+
+void session_forget_claims(struct session *s)
+{
+    if (s->claims)
+        claims_release(s->claims);
+    free(s->claims);
+    s->claims = NULL;
+    recovery_forget(s);
+}
+
 static void forget_identity(struct session *s)
 {
     if (s->tenant)
         tenant_remove(s->tenant, s);
     s->tenant = NULL;
     s->pending = s->lagging = false;
-    if (s->claims)
-        claims_release(s->claims);
-    free(s->claims);
+    session_end_reading(s);
+    session_forget_claims(s);
     free(s->sub);
-    s->claims = NULL;
-    s->sub = NULL;
+    free(s->jti);
+    s->sub = s->jti = NULL;
+    s->generation = 0;
     session_set_due(s, DUE_TOKEN_WARNING, 0);
     session_set_due(s, DUE_TOKEN_EXPIRY, 0);
 }

@@ -27,15 +27,18 @@
 struct guest;
 struct hub;
 struct protocol;
+struct receipt;
 struct sio_session;
 struct tenant;
+struct wish;
 
-#define SESSION_STATES(X)                                                        \
-    X(OPENING, "opening")   /* accepted; the link is not open yet */             \
-    X(STRANGER, "stranger") /* open; nobody has said who this is */              \
-    X(HELD, "held")         /* known; its tenant's stream is not in place yet */ \
-    X(LIVE, "live")         /* hears the stream */                               \
-    X(CLOSING, "closing")   /* the link was asked to close */
+#define SESSION_STATES(X)                                                                   \
+    X(OPENING, "opening")       /* accepted; the link is not open yet */                    \
+    X(STRANGER, "stranger")     /* open; nobody has said who this is */                     \
+    X(HELD, "held")             /* known; what it needs to be live is not here yet */       \
+    X(RECOVERING, "recovering") /* hears what it missed, before it is told that it is in */ \
+    X(LIVE, "live")             /* hears the stream */                                      \
+    X(CLOSING, "closing")       /* the link was asked to close */
 
 enum session_state {
 #define X(id, name) SESSION_##id,
@@ -54,6 +57,8 @@ enum session_state {
     X(UNAVAILABLE, "unavailable", 1001, "try again")                                   \
     X(TOKEN_REFUSED, "token_refused", 4401, "the token was refused")                   \
     X(TOKEN_EXPIRED, "token_expired", 4401, "the token has expired")                   \
+    X(REVOKED, "revoked", 4401, "the token has been revoked")                          \
+    X(TAKEN_OVER, "taken_over", 1001, "the session goes on elsewhere")                 \
     X(FORBIDDEN, "forbidden", 4403, "forbidden")                                       \
     X(SLOW, "slow_consumer", 4413, "too slow; reconnect and recover")                  \
     X(PROTOCOL, "protocol_error", 1008, "a message broke the protocol")                \
@@ -103,9 +108,15 @@ enum {
     CONTROL_POLLED_MAX = 16384 /* ... one that polls: a single POST may ask for many answers */
 };
 
+/* A session that is further behind than the ring reaches: it reads the log (past.h). */
+struct reading {
+    struct position at; /* all up to there is heard or not for it */
+};
+
 struct session {
     /* What a delivery touches, together. */
-    struct list queued; /* HELD: in tenant->held; LIVE with something to send: in tenant->dirty */
+    struct list queued; /* HELD: in tenant->held; with something to send: in tenant->dirty; waiting for the
+                         * log: in tenant->past.waiting */
     enum session_state state;
     enum frame_form form; /* how events look to it */
     bool blocked;         /* the link took less than it was given and has not said that it has room */
@@ -113,6 +124,10 @@ struct session {
     bool pending;         /* there is something for it in the ring, from the cursor on */
     bool began_polling;   /* its first transport; a WebSocket may take over */
     uint64_t cursor;      /* while pending: all before this place is heard or not for it */
+    uint64_t heard;       /* while pending: the same as a seq, at least */
+    uint64_t told;        /* seq of the offset that the client has been given last */
+    int64_t told_ms;
+    struct reading *reading; /* NULL: in the ring */
     const struct link_ops *ops;
     void *link;
     struct tenant *tenant; /* from HELD on */
@@ -132,6 +147,10 @@ struct session {
     char *token;                    /* as it came with the upgrade; NULL: none did */
     struct claims *claims;          /* until live; NULL for a stranger */
     char *sub;                      /* the user; NULL for a stranger */
+    char *jti;                      /* of its token; NULL: it has none */
+    int64_t issued_ms;              /* its token, wall clock; 0: nobody knows */
+    struct wish *wish;              /* to be recovered, until live; NULL: none */
+    int64_t generation;             /* of the fence; 0: its pid was never redeemed */
     struct sio_session *sio;        /* of Socket.IO, when it has something to keep; NULL: nothing */
     struct guest *guest;            /* of its address; NULL: not counted */
     struct list calls;              /* of its client's that wait for their answer: client_event.c */
@@ -172,9 +191,15 @@ void session_send_event(struct session *s, const char *type, struct view data);
 struct position session_position(const struct session *s);
 /* Writes own frames, then the events from its cursor on, in as few writes as the link takes. pump.c. */
 void session_pump(struct session *s);
-/* An event for it stands at that place of the ring. Returns whether it has to be pumped and was not marked
- * yet. */
-bool session_mark(struct session *s, uint64_t place);
+/* An event for it stands at that place of the ring; `heard`: the seq before it. Returns whether it has to be
+ * pumped and was not marked yet. */
+bool session_mark(struct session *s, uint64_t place, uint64_t heard);
+/* The client has been given the offset of the stream as it stands. */
+void session_told(struct session *s);
+/* They are not needed any more: it is live, or nobody. The wish goes with them. */
+void session_forget_claims(struct session *s);
+/* It is in the ring (again). */
+void session_end_reading(struct session *s);
 
 /* The rooms that the token gives. */
 void session_join_token_rooms(struct session *s, const struct claims *claims, const struct since *since);
@@ -182,6 +207,9 @@ void session_join_token_rooms(struct session *s, const struct claims *claims, co
  * Is in from now on, respectively not any more. False: it was (not) in already. */
 bool session_join(struct session *s, struct view room);
 bool session_join_since(struct session *s, struct view room, const struct since *since);
+/* Its join is recorded at that offset. When the stream has passed it, it is in place now; else the stream
+ * will see to it. */
+void session_joined_at(struct session *s, struct view room, const char *offset);
 bool session_leave(struct session *s, struct view room);
 bool session_is_in(const struct session *s, struct view room);
 /* Whether its joins and leaves have to be recorded in the stream, so that a recovery knows of them:
@@ -220,8 +248,17 @@ struct protocol {
     bool close_codes; /* whether its peers are shown the code of the reason */
     void (*on_open)(struct session *s);
     void (*on_message)(struct session *s, struct view message, bool is_text);
-    void (*greet)(struct session *s); /* it has just become live */
+    /* It has just become live; the wish, if any, is still there, and so are the claims. */
+    void (*greet)(struct session *s, bool recovered);
     void (*ping)(struct session *s);
+    /* The event `portalcast:cursor`: a JSON string, where the stream stands. */
+    void (*cursor)(struct session *s, struct view offset);
+    /* Its tenant does not let it in; it stays a stranger, or is closed. */
+    void (*refuse)(struct session *s, enum refusal why);
+    /* The server ends it for good: the client is told not to come back by itself. */
+    void (*kick)(struct session *s);
+    /* An answer to what the client said (client_event.h); a JSON object. */
+    void (*answer)(struct session *s, const struct receipt *receipt, struct view json);
 };
 
 extern const struct protocol protocol_sio, protocol_eio, protocol_ws;

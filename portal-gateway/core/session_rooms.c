@@ -3,6 +3,7 @@
 #include "portal-gateway/core/session.h"
 #include "portal-gateway/core/tenant.h"
 #include <stdio.h>
+#include <string.h>
 
 static struct since since_now(const struct tenant *t)
 {
@@ -48,6 +49,15 @@ bool session_join(struct session *s, struct view room)
 bool session_join_since(struct session *s, struct view room, const struct since *since)
 {
     return room.n && join(s, room, since, true);
+}
+
+void session_joined_at(struct session *s, struct view room, const char *offset)
+{
+    struct position at;
+    const struct stream *stream = &s->tenant->stream;
+    bool known = offset_parse(view_of(offset), at.epoch, &at.seq) && !strcmp(at.epoch, stream->at.epoch);
+    if (!known || at.seq <= stream->at.seq)
+        session_join(s, room); /* unless it is in */
 }
 
 bool session_leave(struct session *s, struct view room)

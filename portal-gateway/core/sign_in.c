@@ -60,6 +60,8 @@ bool session_sign_in(struct session *s, struct view token, enum refusal *why)
         return false;
     s->claims = claims;
     s->sub = xstrdup(claims->sub);
+    s->jti = *claims->jti ? xstrdup(claims->jti) : NULL;
+    s->issued_ms = claims->issued_at_s * 1000;
     s->expires_wall_ms = claims->expires_at_s * 1000;
     int64_t left = s->expires_wall_ms - clock_wall_ms(), mono = loop_now_ms(s->hub->loop);
     session_set_due(s, DUE_TOKEN_EXPIRY, mono + left);

@@ -37,6 +37,14 @@ static void watch_hole(struct stream *s, int64_t now_ms)
     }
 }
 
+/* Nothing had happened before: whoever stood at no epoch's 0 stands at this one's. */
+static void begin_history(struct stream *s, const char *epoch)
+{
+    memcpy(s->at.epoch, epoch, sizeof s->at.epoch);
+    if (!*s->ring.before.epoch)
+        memcpy(s->ring.before.epoch, epoch, sizeof s->ring.before.epoch);
+}
+
 static enum stream_verdict put_early(struct stream *s, struct record *r)
 {
     size_t at = s->early_count;
@@ -119,7 +127,7 @@ static enum stream_verdict offer_in_sequence(struct stream *s, struct record *r,
     if (!s->placed)
         return put_early(s, r);
     if (!*s->at.epoch) /* there was no history; this is how it begins */
-        memcpy(s->at.epoch, r->event.epoch, sizeof s->at.epoch);
+        begin_history(s, r->event.epoch);
     bool strange = !is_of(r, &s->at);
     if (strange || r->event.seq <= s->at.seq) {
         record_destroy(r);
@@ -158,8 +166,10 @@ static void move_to(struct stream *s, const struct position *to, const char *rea
     s->ask_at_ms = 0;
     if (reason)
         ring_append_resync(&s->ring, reason, &s->at);
+    else
+        ring_place(&s->ring, &s->at);
     if (!*s->at.epoch && s->early_count)
-        memcpy(s->at.epoch, s->early[0]->event.epoch, sizeof s->at.epoch);
+        begin_history(s, s->early[0]->event.epoch);
     take_early(s);
     uint64_t last = s->early_count ? s->early[s->early_count - 1]->event.seq : 0;
     s->head = last > s->at.seq ? last : s->at.seq;
@@ -189,7 +199,7 @@ enum stream_move stream_on_head(struct stream *s, const struct position *head, c
             return start_anew(s, head, "history_replaced", now_ms);
         if (!*head->epoch)
             return STREAM_SAME; /* history began after the answer was made */
-        memcpy(s->at.epoch, head->epoch, sizeof s->at.epoch);
+        begin_history(s, head->epoch);
     } else if (head->seq < asked->seq) {
         return start_anew(s, head, "history_rewound", now_ms);
     }

@@ -1,6 +1,8 @@
 #include "portal-gateway/core/tenant.h"
 #include "portal-gateway/core/hub.h"
+#include "portal-gateway/core/inside.h"
 #include "portal-gateway/core/meters.h"
+#include "portal-gateway/core/recovery.h"
 #include "shared/json.h"
 #include "shared/log.h"
 #include "shared/mem.h"
@@ -21,6 +23,11 @@ struct tenant *tenant_create(struct hub *hub, const char *id)
     list_init(&t->held);
     list_init(&t->dirty);
     list_init(&t->in_dirty);
+    list_init(&t->thirsty);
+    past_init(&t->past);
+    roster_init(&t->roster, t);
+    revoked_init(&t->revoked);
+    map_init(&t->recoverable);
     meter_add(TENANTS, 1);
     return t;
 }
@@ -29,6 +36,11 @@ void tenant_destroy(struct tenant *t)
 {
     assert(!t->sessions);
     list_unlink(&t->in_dirty);
+    list_unlink(&t->thirsty);
+    map_free(&t->recoverable);
+    revoked_finish(&t->revoked);
+    roster_finish(&t->roster);
+    past_finish(&t->past);
     stream_finish(&t->stream);
     room_unref(t->everyone);
     room_index_finish(&t->rooms);
@@ -72,23 +84,50 @@ static bool has_room_for(const struct tenant *t, struct session *s)
     return !over_tenant_limit(t) || refuse(s, CLOSE_TENANT_LIMIT);
 }
 
-static void let_in(struct tenant *t, struct session *s)
+void tenant_join_rooms(struct tenant *t, struct session *s, const struct since *since)
 {
-    if (!has_room_for(t, s))
-        return;
-    struct since now = {t->stream.at.seq, t->stream.ring.head};
-    room_join(t->everyone, &s->member, &now, false);
-    session_join_token_rooms(s, s->claims, &now);
-    claims_release(s->claims);
-    free(s->claims);
-    s->claims = NULL;
+    room_join(t->everyone, &s->member, since, false);
+    session_join_token_rooms(s, s->claims, since);
+}
+
+void tenant_make_live(struct tenant *t, struct session *s, bool recovered)
+{
     t->all_marked = false; /* this one is not */
+    if (session_is_recorded(s))
+        map_put(&t->recoverable, view_of(s->id), s);
     session_set_due(s, DUE_CONNECT, 0);
     session_set_due(s, DUE_TOKEN_WARNING, s->due[DUE_TOKEN_EXPIRY] - t->hub->policy->token_warning_ms);
     session_set_state(s, SESSION_LIVE);
-    log_info("session_live", "session=%s protocol=%s tenant=%s user=\"%s\"", s->id, s->protocol->name, t->id,
-             s->sub);
-    s->protocol->greet(s);
+    log_info("session_live", "session=%s protocol=%s tenant=%s user=\"%s\" recovered=%d", s->id,
+             s->protocol->name, t->id, s->sub, recovered);
+    session_told(s);
+    s->protocol->greet(s, recovered);
+    session_forget_claims(s);
+}
+
+/* Lets it in, unless it lacks something; then it waits on. */
+static void let_in(struct tenant *t, struct session *s)
+{
+    if (revoked_has(&t->revoked, s->sub, s->jti ? s->jti : "", s->issued_ms)) {
+        s->protocol->refuse(s, REFUSAL_TOKEN_REVOKED);
+        return;
+    }
+    enum recovery recovery = recovery_decide(s);
+    if (recovery == RECOVERY_WAIT) {
+        list_append(&t->held, &s->queued);
+        return;
+    }
+    if (recovery == RECOVERY_GRANTED)
+        recovery_displace(s);
+    if (!has_room_for(t, s))
+        return;
+    if (recovery == RECOVERY_GRANTED) {
+        recovery_begin(s);
+        return;
+    }
+    struct since now = {t->stream.at.seq, t->stream.ring.head};
+    tenant_join_rooms(t, s, &now);
+    tenant_make_live(t, s, false);
     session_pump(s);
 }
 
@@ -107,6 +146,8 @@ void tenant_add(struct tenant *t, struct session *s)
 void tenant_remove(struct tenant *t, struct session *s)
 {
     list_unlink(&s->queued);
+    if (map_get(&t->recoverable, view_of(s->id)) == s)
+        map_remove(&t->recoverable, view_of(s->id));
     member_finish(&s->member);
     if (!--t->sessions)
         t->empty_since_ms = loop_now_ms(t->hub->loop);
@@ -114,11 +155,87 @@ void tenant_remove(struct tenant *t, struct session *s)
 
 void tenant_open(struct tenant *t)
 {
-    list_foreach(node, &t->held)
-    {
-        struct session *s = container_of(node, struct session, queued);
-        list_unlink(node);
+    size_t count = 0;
+    if (!t->stream.placed)
+        return;
+    list_foreach(node, &t->held) count++;
+    for (; count && !list_empty(&t->held); count--) { /* who waits on goes to the end */
+        struct session *s = container_of(t->held.next, struct session, queued);
+        list_unlink(&s->queued);
         let_in(t, s);
+    }
+}
+
+void tenant_want_head(struct tenant *t)
+{
+    t->head_wanted = t->latest_wanted = true;
+    t->hub->ask_soon = true;
+}
+
+/* --- the log, for those below the ring --- */
+
+/* From the lowest place that somebody waits at: what comes is good for all of them. */
+void tenant_ask_past(struct tenant *t)
+{
+    const struct position *lowest = NULL;
+    list_unlink(&t->thirsty);
+    if (t->past.asking || loop_now_ms(t->hub->loop) < t->past.retry_at_ms)
+        return;
+    list_foreach(node, &t->past.waiting)
+    {
+        const struct session *s = container_of(node, struct session, queued);
+        if (s->reading && (!lowest || s->reading->at.seq < lowest->seq))
+            lowest = &s->reading->at;
+    }
+    if (!lowest)
+        return;
+    t->past.asking = true;
+    t->past.asked_after = *lowest;
+    meter_add(PAST_READS, 1);
+    t->hub->upstream.ask_past(t->hub->upstream.ctx, t->id, lowest);
+}
+
+void tenant_wait_for_past(struct tenant *t, struct session *s)
+{
+    list_append(&t->past.waiting, &s->queued);
+    if (list_empty(&t->thirsty)) { /* all of a turn ask together */
+        list_append(&t->hub->thirsty, &t->thirsty);
+        loop_wake_signal(t->hub->wake);
+    }
+}
+
+void tenant_take_past(struct tenant *t, struct replay *answer)
+{
+    past_take(&t->past, answer, loop_now_ms(t->hub->loop));
+    while (!list_empty(&t->past.waiting))
+        tenant_requeue(t, container_of(t->past.waiting.next, struct session, queued));
+}
+
+void tenant_tick(struct tenant *t)
+{
+    past_forget_old(&t->past, loop_now_ms(t->hub->loop));
+    tenant_ask_past(t);
+    tenant_open(t);
+}
+
+/* --- revocation --- */
+
+static void end_if_revoked(const struct tenant *t, struct session *s)
+{
+    if (s->state == SESSION_CLOSING || !revoked_has(&t->revoked, s->sub, s->jti ? s->jti : "", s->issued_ms))
+        return;
+    log_info("session_revoked", "session=%s tenant=%s user=\"%s\"", s->id, t->id, s->sub);
+    s->protocol->kick(s);
+    session_close(s, CLOSE_REVOKED);
+}
+
+void tenant_end_revoked(struct tenant *t)
+{
+    list_foreach(node, &t->hub->sessions)
+    {
+        struct session *s = container_of(node, struct session, in_hub);
+        if (s->tenant == t)
+            end_if_revoked(t, s);
     }
 }
 
@@ -160,23 +277,27 @@ void tenant_requeue(struct tenant *t, struct session *s)
         list_append(&t->hub->dirty, &t->in_dirty);
 }
 
-static void mark_room(struct tenant *t, const struct room *room, uint64_t place)
+static void mark_room(struct tenant *t, const struct room *room, uint64_t place, uint64_t heard)
 {
     for (size_t i = 0; i < room->count; i++) {
         struct session *s = container_of(room->slots[i].member, struct session, member);
-        if (session_mark(s, place))
+        if (session_mark(s, place, heard))
             tenant_requeue(t, s);
     }
 }
 
 static void mark_entry(struct tenant *t, struct entry *e, uint64_t place)
 {
+    const struct event *event = e->record ? &e->record->event : NULL;
+    uint64_t heard = event && event->seq ? event->seq - 1 : e->at.seq;
     entry_resolve_rooms(e, &t->rooms);
-    if (e->restricted) {
+    if (event && event->inside) {
+        inside_take(t, e->record, place);
+    } else if (e->restricted) {
         for (unsigned i = 0; i < e->room_count; i++)
-            mark_room(t, e->rooms[i], place);
+            mark_room(t, e->rooms[i], place, heard);
     } else if (!t->all_marked) {
-        mark_room(t, t->everyone, place);
+        mark_room(t, t->everyone, place, heard);
         t->all_marked = !list_empty(&t->dirty); /* until one of them is pumped */
     }
 }

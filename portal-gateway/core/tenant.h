@@ -7,6 +7,9 @@
 #ifndef PORTAL_GATEWAY_CORE_TENANT_H
 #define PORTAL_GATEWAY_CORE_TENANT_H
 
+#include "portal-gateway/core/past.h"
+#include "portal-gateway/core/revoked.h"
+#include "portal-gateway/core/roster.h"
 #include "portal-gateway/core/session.h"
 #include "portal-gateway/core/stream.h"
 #include "shared/list.h"
@@ -20,8 +23,8 @@ struct tenant {
     struct stream stream;
     struct room_index rooms;
     struct room *everyone; /* the implicit room, with a name that no event can give */
-    struct list held;      /* sessions that wait for the stream to be in place */
-    struct list dirty;     /* live sessions with something to send */
+    struct list held;      /* sessions that wait to be let in: for the stream to be in place, or a recovery */
+    struct list dirty;     /* live and recovering sessions with something to send */
     struct list in_dirty;  /* in hub->dirty while there are such */
     size_t sessions;       /* held and live */
     uint64_t marked;       /* entries before that place have been told to their sessions */
@@ -31,7 +34,14 @@ struct tenant {
     bool bound;            /* the feed confirmed the binding */
     bool head_wanted, latest_wanted; /* to be asked for with the next request */
     bool head_asked;                 /* an answer is due */
-    int64_t empty_since_ms;          /* 0: has sessions */
+    struct list thirsty;    /* in hub->thirsty while somebody waits for the log and nobody has asked */
+    uint64_t joint_seen;    /* of the ring, when it was last looked at */
+    uint64_t heads_seen;    /* answers so far */
+    int64_t empty_since_ms; /* 0: has sessions */
+    struct past past;
+    struct roster roster;
+    struct revoked revoked;
+    struct map recoverable; /* public id -> session: live and recovering ones whose joins are recorded */
 };
 
 struct tenant *tenant_create(struct hub *hub, const char *id);
@@ -42,8 +52,23 @@ const char *tenant_id(const struct tenant *t);
 /* Counts a verified session in: live at once when the stream is in place, else held. */
 void tenant_add(struct tenant *t, struct session *s);
 void tenant_remove(struct tenant *t, struct session *s);
-/* The stream is in place: the held ones become live. */
+/* Something has come that held sessions may have waited for: those that lack nothing become live. */
 void tenant_open(struct tenant *t);
+/* Wants to know its head soon, with the newest values. */
+void tenant_want_head(struct tenant *t);
+/* The implicit room and those of the token. */
+void tenant_join_rooms(struct tenant *t, struct session *s, const struct since *since);
+/* Held or recovering until now; greeted, not pumped yet. */
+void tenant_make_live(struct tenant *t, struct session *s, bool recovered);
+/* It needs the log where it stands: it is pumped again when that has come. */
+void tenant_wait_for_past(struct tenant *t, struct session *s);
+void tenant_ask_past(struct tenant *t);
+/* A read of the log has been answered, or has failed (NULL). */
+void tenant_take_past(struct tenant *t, struct replay *answer);
+/* Ends whoever's token has been revoked by now. */
+void tenant_end_revoked(struct tenant *t);
+/* About once a second. */
+void tenant_tick(struct tenant *t);
 /* Queues the newest `latest` values that the session may hear. */
 void tenant_send_latest(struct tenant *t, struct session *s);
 /* Tells the sessions concerned about what was appended to the ring since the last call; they are pumped by

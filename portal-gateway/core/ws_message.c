@@ -29,6 +29,8 @@ bool ws_message_parse(struct view text, struct ws_message *out, struct err *err)
     if (json_type(id) == JSON_STRING || json_type(id) == JSON_NUMBER)
         out->id = id;
     out->type = type_of(type);
+    out->offset = json_get(message, "offset");
+    out->rooms = json_get(message, "rooms");
     if (out->type == WS_MESSAGE_AUTH && json_type(token) != JSON_NONE &&
         !json_copy_string(token, out->token, sizeof out->token))
         return err_set(err, ERR_INVALID, "token is a string of at most %d bytes", TOKEN_MAX_BYTES);

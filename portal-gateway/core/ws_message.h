@@ -27,6 +27,7 @@ struct ws_message {
     enum ws_message_type type;
     struct view id;                  /* JSON string or number as the client gave it; empty: none */
     char token[TOKEN_MAX_BYTES + 1]; /* auth; "" when it is missing */
+    struct view offset, rooms;       /* auth: JSON values, unchecked */
 };
 
 /* MALFORMED: not a JSON object with a string "type"; INVALID: a member breaks its rule. */

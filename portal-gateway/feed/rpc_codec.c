@@ -2,6 +2,7 @@
 #include "portal-gateway/core/meters.h"
 #include "shared/json.h"
 #include "shared/log.h"
+#include "shared/mem.h"
 #include <string.h>
 
 void rpc_write_heads(struct buf *out, const struct heads *heads)
@@ -104,6 +105,13 @@ bool rpc_read_heads(struct view body, struct heads *heads, struct err *err)
     for (struct json_iter it = json_iter(json_get(answer, "latest")); json_next_member(&it, &key, &value);)
         if ((item = find(heads, key, &hint)) && !item->latest)
             item->latest = read_events(value, item->tenant_id);
+    hint = 0;
+    for (struct json_iter it = json_iter(json_get(answer, "revocations"));
+         json_next_member(&it, &key, &value);)
+        if ((item = find(heads, key, &hint)) && !item->revocations) {
+            item->revocations = xstrndup(value.p, value.n);
+            item->revocations_n = value.n;
+        }
     return true;
 }
 

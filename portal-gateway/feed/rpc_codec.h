@@ -2,7 +2,8 @@
  * Requests to the state-manager and their answers, as bytes (queue `state-manager.rpc`).
  *
  *   {"v":1,"op":"heads","tenants":["a"],"latest":true}
- *     -> {"ok":true,"heads":{"a":{"epoch":"k3f9","seq":42}},"latest":{"a":[<event body>,...]}}
+ *     -> {"ok":true,"heads":{"a":{"epoch":"k3f9","seq":42}},"latest":{"a":[<event body>,...]},
+ *         "revocations":{"a":[{"sub":"u1","before":1795269600000}]}}
  *   {"v":1,"op":"replay","tenantId":"a","epoch":"k3f9","after":40,"limit":500}
  *     -> {"ok":true,"tenantId":"a","epoch":"k3f9","head":47,"complete":true,"events":[<event body>,...]}
  *   errors: {"ok":false,"error":{"code","message"}}

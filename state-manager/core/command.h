@@ -39,7 +39,9 @@ enum {
     X(CORRELATE, decide_correlate, foresee_talk, "correlate") /* a conversation's name elsewhere */  \
     X(REFRESH, decide_refresh, NULL, "refresh")               /* announce the figures */             \
     X(EVENTS, decide_events, NULL, "events")                  /* another backend publishes */        \
-    X(TENANT, decide_tenant, NULL, "tenant")                  /* settings of the tenant's own */
+    X(TENANT, decide_tenant, NULL, "tenant")                  /* settings of the tenant's own */     \
+    X(SESSION, decide_session, foresee_session, "session")    /* a client's rooms, or its end */     \
+    X(REVOKE, decide_revoke, NULL, "revoke")                  /* tokens are good no longer */
 
 enum command_type {
 #define X(type, decide, foresee, name) COMMAND_##type,
@@ -89,10 +91,13 @@ bool decide_correlate(struct batch *b, struct command *c, struct err *err) MUSTC
 bool decide_refresh(struct batch *b, struct command *c, struct err *err) MUSTCHECK;
 bool decide_events(struct batch *b, struct command *c, struct err *err) MUSTCHECK;
 bool decide_tenant(struct batch *b, struct command *c, struct err *err) MUSTCHECK;
+bool decide_session(struct batch *b, struct command *c, struct err *err) MUSTCHECK;
+bool decide_revoke(struct batch *b, struct command *c, struct err *err) MUSTCHECK;
 
 void foresee_inbound(struct batch *b, const struct command *c);
 void foresee_echo(struct batch *b, const struct command *c);
 void foresee_receipt(struct batch *b, const struct command *c);
 void foresee_talk(struct batch *b, const struct command *c);
+void foresee_session(struct batch *b, const struct command *c);
 
 #endif

@@ -41,7 +41,9 @@ enum doc_use {
     X(RAW, "raw", "raw", DOC_LISTED | DOC_AGES) /* accepted, not understood yet */               \
     X(LATEST, "latest", "latest", DOC_LISTED)   /* newest event body per (type, key) */          \
     X(REPLY, "reply", "replies", DOC_AGES)      /* what was answered under an Idempotency-Key */ \
-    X(FIGURES, "figures", "figures", 0)
+    X(FIGURES, "figures", "figures", 0)                                                          \
+    X(SESSION, "session", "sessions", DOC_AGES)          /* the rooms of a gateway's session */  \
+    X(REVOCATION, "revocation", "revocations", DOC_AGES) /* tokens that are refused */
 
 enum doc_kind {
 #define X(kind, name, plural, use) DOC_##kind,

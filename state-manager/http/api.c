@@ -2,7 +2,6 @@
 #include "shared/clock.h"
 #include "shared/etag.h"
 #include "shared/json.h"
-#include "shared/log.h"
 #include "shared/mem.h"
 #include "shared/origin.h"
 #include "state-manager/http/handlers.h"
@@ -241,18 +240,6 @@ bool api_take_key(struct call *c, struct job *job)
     return false;
 }
 
-/* What the store says of itself, hosts and all, is for the operator. That it is away the committer says. */
-static void hide_error(struct job *job)
-{
-    bool internal = job->err.code == ERR_INTERNAL;
-    if (internal)
-        log_error("call_failed", "tenant=%s text=\"%s\"", job->tenant_id, job->err.text);
-    else
-        log_debug("call_unavailable", "tenant=%s text=\"%s\"", job->tenant_id, job->err.text);
-    err_set(&job->err, job->err.code, "%s",
-            internal ? "something is wrong here; the log says what" : "the store is away: try again");
-}
-
 /* The answer, or word that the caller has it already. */
 static void send_tagged(struct api *api, struct job *job)
 {
@@ -270,8 +257,7 @@ void api_on_done(void *ctx, struct job *job)
     struct api *api = ctx;
     if (job->reply.overflow && !job->err.code)
         err_set(&job->err, ERR_TOO_LARGE, "the answer is too large: ask for fewer items");
-    if (job->err.code == ERR_INTERNAL || job->err.code == ERR_UNAVAILABLE)
-        hide_error(job);
+    job_hide_error(job);
     if (job->err.code)
         send_error(api, job->request_id, job->origin, status_of(job->err.code), err_code_name(job->err.code),
                    job->err.text, NULL, 0);

@@ -2,10 +2,11 @@
 #include "shared/crypto.h"
 #include "shared/json.h"
 #include "state-manager/core/figures.h"
+#include "state-manager/core/revocation.h"
 #include <stdio.h>
 #include <string.h>
 
-static bool read_tenant(struct view string, char out[static TENANT_ID_MAX + 1], struct err *err)
+bool answer_read_tenant(struct view string, char out[static TENANT_ID_MAX + 1], struct err *err)
 {
     if (json_copy_string(string, out, TENANT_ID_MAX + 1) && tenant_id_valid(view_of(out)))
         return true;
@@ -23,7 +24,7 @@ static bool write_heads(struct store *store, struct view tenants, struct json_wr
         struct head head;
         if (++count > HEADS_MAX)
             return err_set(err, ERR_INVALID, "more than %d tenants in one request", HEADS_MAX);
-        if (!read_tenant(one, tenant_id, err) || !store->ops->head(store, tenant_id, &head, err))
+        if (!answer_read_tenant(one, tenant_id, err) || !store->ops->head(store, tenant_id, &head, err))
             return false;
         jw_key(w, tenant_id);
         jw_begin(w, '{');
@@ -81,12 +82,71 @@ static bool write_latest(struct store *store, struct view tenants, int64_t now, 
     jw_begin(w, '{');
     for (struct json_iter it = json_iter(tenants); json_next_element(&it, &one);) {
         char tenant_id[TENANT_ID_MAX + 1];
-        if (!read_tenant(one, tenant_id, err))
+        if (!answer_read_tenant(one, tenant_id, err))
             return false;
         jw_key(w, tenant_id);
         jw_begin(w, '[');
         if (!store->ops->list(store, tenant_id, DOC_LATEST, &page, write_latest_row, w, err) ||
             !write_figures(store, tenant_id, now, w, err))
+            return false;
+        jw_end(w, ']');
+    }
+    jw_end(w, '}');
+    return true;
+}
+
+/* Those that a revocation of the whole tenant does not make needless. */
+struct revoked {
+    struct json_writer *w;
+    int64_t all_before;
+    size_t count;
+    char last[DOC_KEY_MAX + 1];
+};
+
+static bool write_revocation(void *ctx, const struct change *row)
+{
+    struct revoked *r = ctx;
+    int64_t before = 0;
+    if (!view_copy(row->key, r->last, sizeof r->last))
+        return false;
+    r->count++;
+    bool counts = json_i64(json_get(row->doc, "before"), &before) && before > r->all_before;
+    if (counts || view_is(row->key, REVOCATION_TENANT))
+        jw_raw(r->w, row->doc);
+    return true;
+}
+
+static bool write_revoked(struct store *store, const char *tenant_id, struct json_writer *w, struct err *err)
+{
+    struct revoked r = {.w = w};
+    struct buf all;
+    bool found = false;
+    buf_init(&all, DOC_MAX);
+    bool ok = store->ops->get(store, tenant_id, DOC_REVOCATION, VIEW(REVOCATION_TENANT), &all, &found, err);
+    if (found && !json_i64(json_get(buf_view(&all), "before"), &r.all_before))
+        r.all_before = 0;
+    buf_free(&all);
+    for (r.count = PAGE_ROWS_MAX; ok && r.count == PAGE_ROWS_MAX;) {
+        r.count = 0;
+        ok = store->ops->scan(store, tenant_id, DOC_REVOCATION, view_of(r.last), PAGE_ROWS_MAX,
+                              write_revocation, &r, err);
+    }
+    return ok;
+}
+
+static bool write_revocations(struct store *store, struct view tenants, struct json_writer *w,
+                              struct err *err)
+{
+    struct view one;
+    jw_key(w, "revocations");
+    jw_begin(w, '{');
+    for (struct json_iter it = json_iter(tenants); json_next_element(&it, &one);) {
+        char tenant_id[TENANT_ID_MAX + 1];
+        if (!answer_read_tenant(one, tenant_id, err))
+            return false;
+        jw_key(w, tenant_id);
+        jw_begin(w, '[');
+        if (!write_revoked(store, tenant_id, w, err))
             return false;
         jw_end(w, ']');
     }
@@ -101,7 +161,8 @@ static bool answer_heads(struct store *store, struct view request, int64_t now, 
     if (json_type(tenants) != JSON_ARRAY)
         return err_set(err, ERR_INVALID, "tenants must be an array");
     return write_heads(store, tenants, w, err) &&
-           (!json_is_true(json_get(request, "latest")) || write_latest(store, tenants, now, w, err));
+           (!json_is_true(json_get(request, "latest")) ||
+            (write_latest(store, tenants, now, w, err) && write_revocations(store, tenants, w, err)));
 }
 
 /* A replay being collected: event bodies behind `after`, up to the caps. */
@@ -137,7 +198,7 @@ static bool answer_replay(struct store *store, struct view request, int64_t now,
     char tenant_id[TENANT_ID_MAX + 1], epoch[EPOCH_MAX + 1];
     int64_t after, limit;
     struct head head;
-    if (!read_tenant(json_get(request, "tenantId"), tenant_id, err))
+    if (!answer_read_tenant(json_get(request, "tenantId"), tenant_id, err))
         return false;
     if (!json_copy_string(json_get(request, "epoch"), epoch, sizeof epoch) ||
         !json_i64(json_get(request, "after"), &after) || after < 0 ||
@@ -170,13 +231,13 @@ static const struct {
 } ops[] = {
     {"heads", answer_heads},
     {"replay", answer_replay},
+    {"rights", answer_rights},
+    {"sessions", answer_sessions},
 };
 
-static bool answer(struct store *store, struct view text, int64_t now, struct json_writer *w, struct err *err)
+static bool answer(struct store *store, struct view request, int64_t now, struct json_writer *w,
+                   struct err *err)
 {
-    struct view request;
-    if (!json_check(text, JSON_STRICT, &request, err))
-        return false;
     for (size_t i = 0; i < countof(ops); i++)
         if (json_type(json_get(request, "op")) == JSON_STRING &&
             json_string_is(json_get(request, "op"), ops[i].op))
@@ -184,28 +245,52 @@ static bool answer(struct store *store, struct view text, int64_t now, struct js
     return err_set(err, ERR_INVALID, "no such op");
 }
 
+static void begin(struct json_writer *w, bool ok, struct buf *out)
+{
+    buf_clear(out);
+    jw_init(w, out);
+    jw_begin(w, '{');
+    jw_key_bool(w, "ok", ok);
+}
+
+void rpc_refuse(const struct err *err, struct buf *out)
+{
+    struct json_writer w;
+    begin(&w, false, out);
+    jw_key(&w, "error");
+    jw_begin(&w, '{');
+    jw_key_text(&w, "code", err_code_name(err->code));
+    jw_key_text(&w, "message", err->text);
+    jw_end(&w, '}');
+    jw_end(&w, '}');
+}
+
+static void refuse_large(struct buf *out)
+{
+    struct err err;
+    err_set(&err, ERR_TOO_LARGE, "the answer is over %d bytes", ANSWER_MAX);
+    rpc_refuse(&err, out);
+}
+
+void rpc_reply(struct view reply, struct buf *out)
+{
+    struct json_writer w;
+    begin(&w, true, out);
+    jw_key_raw(&w, "reply", reply);
+    jw_end(&w, '}');
+    if (out->overflow)
+        refuse_large(out);
+}
+
 void rpc_answer(struct store *store, struct view request, int64_t now_wall_ms, struct buf *out)
 {
     struct json_writer w;
     struct err err = {0};
-    buf_clear(out);
-    jw_init(&w, out);
-    jw_begin(&w, '{');
-    jw_key_bool(&w, "ok", true);
+    begin(&w, true, out);
     bool ok = answer(store, request, now_wall_ms, &w, &err);
     jw_end(&w, '}');
-    if (ok && !out->overflow)
-        return;
-    if (ok)
-        err_set(&err, ERR_TOO_LARGE, "the answer is over %d bytes", ANSWER_MAX);
-    buf_clear(out);
-    jw_init(&w, out);
-    jw_begin(&w, '{');
-    jw_key_bool(&w, "ok", false);
-    jw_key(&w, "error");
-    jw_begin(&w, '{');
-    jw_key_text(&w, "code", err_code_name(err.code));
-    jw_key_text(&w, "message", err.text);
-    jw_end(&w, '}');
-    jw_end(&w, '}');
+    if (!ok)
+        rpc_refuse(&err, out);
+    else if (out->overflow)
+        refuse_large(out);
 }

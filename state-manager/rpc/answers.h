@@ -4,12 +4,31 @@
 #define STATE_MANAGER_RPC_ANSWERS_H
 
 #include "shared/buf.h"
+#include "shared/json.h"
 #include "shared/view.h"
 #include "state-manager/core/store.h"
 
-enum { HEADS_MAX = 500, REPLAY_EVENTS_MAX = 1000, REPLAY_BYTES = 1 << 20, ANSWER_MAX = 16 << 20 };
+enum {
+    HEADS_MAX = 500,
+    REPLAY_EVENTS_MAX = 1000,
+    REPLAY_BYTES = 1 << 20,
+    RIGHTS_MAX = 100,
+    SESSIONS_BYTES = 512 << 10,
+    ANSWER_MAX = 16 << 20
+};
 
-/* Always writes an answer. */
+/* Always writes an answer. The request is checked JSON, and anything but a command. */
 void rpc_answer(struct store *store, struct view request, int64_t now_wall_ms, struct buf *answer);
+/* What a command was answered with. */
+void rpc_reply(struct view reply, struct buf *answer);
+void rpc_refuse(const struct err *err, struct buf *answer);
+
+/* One op each: writes the members of the answer. rooms.c */
+bool answer_rights(struct store *store, struct view request, int64_t now, struct json_writer *w,
+                   struct err *err) MUSTCHECK;
+bool answer_sessions(struct store *store, struct view request, int64_t now, struct json_writer *w,
+                     struct err *err) MUSTCHECK;
+/* The tenant's id of a request. INVALID. answers.c */
+bool answer_read_tenant(struct view string, char out[static TENANT_ID_MAX + 1], struct err *err) MUSTCHECK;
 
 #endif

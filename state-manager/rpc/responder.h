@@ -1,14 +1,28 @@
 /*
- * Answers the gateways' requests on the queue `state-manager.rpc`, out of the log.
+ * Answers the gateways' requests on the queue `state-manager.rpc`: reads out of the log and the documents,
+ * commands through the committer. A request carries reply-to and a correlation id; its delivery is
+ * acknowledged once its answer was published.
  *
- *   {"v":1,"op":"heads","tenants":[...],"latest":true?} ->
- * {"ok":true,"heads":{t:{"epoch","seq"}},"latest":{t:[body]}?}
+ *   {"v":1,"op":"heads","tenants":[...],"latest":true?} -> {"ok":true,"heads":{t:{"epoch","seq"}}} and for
+ * latest
+ *       {"latest":{t:[body]},"revocations":{t:[{"sub"?,"jti"?,"before":<wall ms>}]}}
  *   {"v":1,"op":"replay","tenantId","epoch","after","limit"} ->
- * {"ok":true,"tenantId","epoch","head","complete","events":[body]} anything else ->
- * {"ok":false,"error":{"code","message"}}
+ *       {"ok":true,"tenantId","epoch","head","complete","events":[body]}
+ *   {"v":1,"op":"rights","tenantId","rooms":[name]} -> {"ok":true,"rooms":{name:true|false}}: whether it is
+ * the room of a conversation that there is
+ *   {"v":1,"op":"sessions","tenantId","after":""} ->
+ * {"ok":true,"tenantId","epoch","head","sessions":[{"pid","sub",
+ *       "rooms":{name:<offset>},"ended"?,"offset","at"}],"next"}: behind a pid, by pid; next "": there are no
+ * more
+ *   {"v":1,"op":"command","tenantId","author","command","conversationId"?,"key"?,"body"} ->
+ * {"ok":true,"reply"}: what REST answers. send_message and mark_read are REST's; session: body
+ * {"pid","room","in"} or {"pid","ended":true}, reply {"offset"}, null when there was nothing to leave. The
+ * same key of the same author, or without one the same message-id, has one effect and one answer. anything
+ * else -> {"ok":false,"error":{"code","message"}}, codes as over REST
  *
  * epoch "": the tenant has no history yet. complete:false: some events behind `after` are gone, or the epoch
  * is another. An answer is cut at about REPLAY_BYTES; the caller goes on from the last event until `head`.
+ * `head` of sessions is read before them: what their documents do not have yet has a later place.
  *
  * Thread: one worker of its own, with its own broker connection and reader's handle. Lifetime: as the
  * relay's.
@@ -18,14 +32,22 @@
 
 #include "shared/worker.h"
 #include "state-manager/core/store.h"
+#include "state-manager/jobs.h"
 
 #define RPC_QUEUE "state-manager.rpc"
 
 struct responder;
 
-/* Takes the store. */
-struct responder *responder_create(const char *amqp_url, struct store *store, struct err *err);
-void responder_destroy(struct responder *r); /* NULL-safe */
+struct responder_options {
+    const char *amqp_url;
+    struct store *store; /* taken */
+    struct jobs *jobs;
+    size_t commands_max;     /* commands under way; more are refused (rpc/commands.h) */
+    size_t command_body_max; /* bytes */
+};
+
+struct responder *responder_create(const struct responder_options *options, struct err *err);
+void responder_destroy(struct responder *r); /* NULL-safe; after the committer has stopped */
 void responder_run(struct worker *worker, void *responder);
 bool responder_connected(const struct responder *r); /* any thread */
 

@@ -3,8 +3,9 @@
 #include <sqlite3.h>
 #include <stdio.h>
 
-/* Services of two neighbouring versions run side by side: a schema only ever gains columns and indexes. */
-enum { SCHEMA_VERSION = 2, SCHEMA_VERSION_MAX = SCHEMA_VERSION + 1 };
+/* Services of two neighbouring versions run side by side: a schema only ever gains tables, columns and
+ * indexes. Version 3 has sessions and revocations. */
+enum { SCHEMA_VERSION = 3, SCHEMA_VERSION_MAX = SCHEMA_VERSION + 1 };
 
 /* synchronous=FULL also syncs commits in WAL mode: that is what makes an answered 200 true after a power cut.
  */

@@ -103,11 +103,11 @@ describe('slow consumers', () => {
     assert.equal(answer.status, 202, answer.body);
     return answer.json;
   };
-  // `world.gw` cuts early; `roomy` lets them lag. What waits is counted as what it costs to keep: the body and its frame.
+  // `world.gw` cuts early who takes nothing; `roomy` lets them lag.
   let world, roomy;
   before(async () => {
-    world = await World.open('hostile', { stateManager: { LOG_LEVEL: 'info' }, gateway: { ...NEVER, LOG_LEVEL: 'info', LAG_MAX_EVENTS: '200', LAG_MAX_BYTES: '1000000' } });
-    roomy = await gateway(world.dir, world.serviceUrl, { ...NEVER, LOG_LEVEL: 'info', LAG_MAX_EVENTS: '4000', LAG_MAX_BYTES: '40000000', RING_BYTES: '67108864' });
+    world = await World.open('hostile', { stateManager: { LOG_LEVEL: 'info' }, gateway: { ...NEVER, LOG_LEVEL: 'info', LAG_MAX_SECONDS: '2', RING_BYTES: '8388608' } });
+    roomy = await gateway(world.dir, world.serviceUrl, { ...NEVER, LOG_LEVEL: 'info', RING_BYTES: '67108864' });
     world.services.push(roomy);
     await roomy.start();
   });
@@ -158,28 +158,19 @@ describe('slow consumers', () => {
     await isCut('t_byte', before);
     slow.destroy();
   });
-  for (const [what, events] of [
-    ['events', () => Array.from({ length: 250 }, (_, i) => ({ event: 'x', data: i }))],
-    ['bytes', () => Array.from({ length: 4 }, () => ({ event: 'big', data: EVENT }))],
-  ])
-    test(`a client that does not poll is cut when too many ${what} wait; nothing is kept for it`, async () => {
-      const [session, before] = [await polled('t_nopoll'), await closed(world.gw, 'slow_consumer')];
-      const [all, heard] = [events(), await metric(world.gw, 'events_total')];
-      await publish('t_nopoll', all);
-      await until('all of them', async () => (await metric(world.gw, 'events_total')) >= heard + all.length);
-      await publish('t_nopoll', { event: 'one', data: 'more' });
-      await isCut('t_nopoll', before);
-      assert.equal((await session.get()).body, `6${RS}1`);
-      assert.equal((await session.get()).body, '{"code":1,"message":"Session ID unknown"}');
-    });
+  test('a client that does not poll is cut when something waits too long; nothing is kept for it', async () => {
+    const [session, before] = [await polled('t_nopoll'), await closed(world.gw, 'slow_consumer')];
+    await publish('t_nopoll', { event: 'one', data: 'more' });
+    await isCut('t_nopoll', before);
+    assert.equal((await session.get()).body, `6${RS}1`);
+    assert.equal((await session.get()).body, '{"code":1,"message":"Session ID unknown"}');
+  });
   test('a client that polls and does not read the answer is cut, too', async () => {
     const [session, before] = [await polled('t_unread'), await closed(world.gw, 'slow_consumer')];
     await publish('t_unread', { event: 'big', data: EVENT });
     const peer = new Peer(world.gw.port).write(`GET ${session.url().slice(world.gw.base.length)} HTTP/1.1\r\nHost: x\r\n\r\n`);
     const timer = setInterval(() => peer.socket.read(1), 1000).unref();
-    await publish('t_unread', Array.from({ length: 100 }, (_, i) => ({ event: 'x', data: i })));
-    assert.equal(await closed(world.gw, 'slow_consumer'), before, 'not yet');
-    await publish('t_unread', Array.from({ length: 150 }, (_, i) => ({ event: 'x', data: i })));
+    await publish('t_unread', { event: 'one', data: 'more' });
     await isCut('t_unread', before);
     clearInterval(timer);
     peer.destroy();

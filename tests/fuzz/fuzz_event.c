@@ -18,7 +18,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             offset_format(epoch, seq, offset);
         return 0;
     }
-    MUST(tenant_id_valid(view_of(event.tenant_id)) && event_type_valid(view_of(event.type)));
+    MUST(tenant_id_valid(view_of(event.tenant_id)) &&
+         (event.inside || event_type_valid(view_of(event.type))));
+    MUST(event.inside == event_type_is_inside(view_of(event.type)));
     MUST(!event.seq || *event.epoch);
     MUST(event.class != EVENT_DURABLE || event.seq);
     MUST(event.class != EVENT_LATEST || *event.key);

@@ -124,7 +124,9 @@ void stage_set_up(void)
                                    .connections_per_user = 3,
                                    .ring_events = 4096,
                                    .ring_bytes = 1 << 24,
-                                   .lag_events = 50,
+                                   .recovery_events = 5000,
+                                   .recovery_bytes = 4000000,
+                                   .pid_ms = 7 * 24 * 3600 * 1000,
                                    .lag_bytes = 1 << 20,
                                    .lag_ms = 30000,
                                    .bind_all_over = 1000,
@@ -248,12 +250,18 @@ void flush(void)
         ;
 }
 
+struct record *stream_of(uint64_t seq, size_t count, const char *type, const char *more)
+{
+    struct record *first = NULL, **tail = &first;
+    for (size_t i = 0; i < count; i++, tail = &(*tail)->next)
+        *tail = event(seq ? seq + i : 0, type, more);
+    return first;
+}
+
 void feed_letter(uint64_t seq, size_t count, const char *type, const char *more)
 {
     struct news *n = news_create(NEWS_EVENTS, "t1");
-    struct record **tail = &n->records;
-    for (size_t i = 0; i < count; i++, tail = &(*tail)->next)
-        *tail = event(seq ? seq + i : 0, type, more);
+    n->records = stream_of(seq, count, type, more);
     news_take(stage.hub, n);
 }
 

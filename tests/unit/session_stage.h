@@ -58,6 +58,8 @@ void answer_heads(const struct position *asked, const char *epoch, uint64_t seq)
 /* The one that puts the stream in place. */
 void place(const char *epoch, uint64_t seq);
 struct tenant *t1(void);
+/* A chain of such events. */
+struct record *stream_of(uint64_t seq, size_t count, const char *type, const char *more);
 /* One letter with `count` events from seq on (0: without seq), `more` added to their bodies. */
 void feed_letter(uint64_t seq, size_t count, const char *type, const char *more);
 /* The same, then every socket concerned is written to. */

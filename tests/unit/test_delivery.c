@@ -87,26 +87,78 @@ START_TEST(own_frames_go_before_events_and_survive_a_block)
 }
 END_TEST
 
-START_TEST(a_socket_that_lags_too_far_is_cut)
+/* The log's answer to the last question from below the ring: `count` events. */
+static void answer_past(size_t count)
 {
+    ck_assert_uint_gt(stage.past_asked, 0);
+    struct replay replay = {.after = stage.past_after, .head = t1()->stream.at, .complete = true};
+    replay.records = stream_of(stage.past_after.seq + 1, count, "x", "");
+    tenant_take_past(t1(), &replay);
+    flush();
+    run_for(1);
+}
+
+START_TEST(a_slow_socket_goes_on_from_the_log)
+{
+    char offset[32];
+    stage.policy.ring_events = 128;
     struct sink *slow = live(&protocol_ws, "u1", ""), *fine = live(&protocol_ws, "u2", "");
     slow->takes = 0;
-    for (uint64_t seq = 11; seq < 11 + stage.policy.lag_events; seq++)
+    for (uint64_t seq = 11; seq < 11 + 1000; seq++)
         feed(seq, 1, "x", "");
+    ck_assert_uint_eq(fine->frames, 1000);
     ck_assert(!slow->closed);
-    feed(11 + stage.policy.lag_events, 1, "x", "");
-    ck_assert(slow->closed);
-    ck_assert_int_eq(slow->code, 4413);
-    ck_assert_uint_eq(fine->frames, stage.policy.lag_events + 1);
+    slow->takes = SIZE_MAX;
+    session_on_writable(slow->session);
+    ck_assert_uint_eq(slow->frames, 0); /* the ring has only the last 128 */
+    run_for(1);
+    for (size_t reads = 1; slow->frames < 1000; reads++) {
+        ck_assert_uint_eq(stage.past_asked, reads);
+        ck_assert_uint_eq(stage.past_after.seq, 10 + slow->frames);
+        answer_past(500);
+        ck_assert_uint_le(reads, 2);
+    }
+    ck_assert_uint_eq(slow->frames, 1000);
+    for (uint64_t seq = 11, at = 0; seq < 1011; seq++) { /* all in order */
+        const char *found = strstr(heard(slow) + at, "\"offset\":\"");
+        snprintf(offset, sizeof offset, "\"offset\":\"e-%d\"", (int)seq);
+        ck_assert_ptr_nonnull(found);
+        ck_assert_int_eq(strncmp(found, offset, strlen(offset)), 0);
+        at = (uint64_t)(found - heard(slow)) + 1;
+    }
+    feed(1011, 1, "x", "");
+    ck_assert_uint_eq(slow->frames, 1001);
+    ck_assert_uint_eq(stage.past_asked, 2);
     gone(slow);
     gone(fine);
+}
+END_TEST
+
+START_TEST(a_slow_socket_is_told_when_the_log_has_lost_what_it_needs)
+{
+    stage.policy.ring_events = 128;
+    struct sink *slow = live(&protocol_ws, "u1", "");
+    slow->takes = 0;
+    for (uint64_t seq = 11; seq < 11 + 1000; seq++)
+        feed(seq, 1, "x", "");
+    slow->takes = SIZE_MAX;
+    session_on_writable(slow->session);
+    run_for(1);
+    struct replay replay = {.after = stage.past_after, .head = t1()->stream.at, .complete = false};
+    replay.records = stream_of(600, 400, "x", "");
+    tenant_take_past(t1(), &replay);
+    flush();
+    run_for(1);
+    ck_assert_str_eq(heard(slow), "{\"type\":\"resync\",\"reason\":\"events_gone\",\"offset\":\"e-1010\"}\n");
+    feed(1011, 1, "x", "");
+    ck_assert_uint_eq(slow->frames, 2);
+    gone(slow);
 }
 END_TEST
 
 START_TEST(a_burst_larger_than_the_ring_reaches_a_live_socket_whole)
 {
     stage.policy.ring_events = 128;
-    stage.policy.lag_events = 100000;
     struct sink *k = live(&protocol_ws, "u1", "");
     for (uint64_t letter = 0; letter < 20; letter++) /* no flush between them */
         feed_letter(11 + letter * 30, 30, "x", "");
@@ -217,7 +269,6 @@ START_TEST(any_order_of_blocks_and_events_reads_like_the_stream)
     struct listener listeners[3];
     uint64_t seq = 10;
     dice_seed(_i);
-    stage.policy.lag_events = 1 << 20;
     stage.policy.lag_bytes = SIZE_MAX;
     stage.policy.ring_events = 1 << 16;
     for (size_t i = 0; i < 3; i++) {
@@ -278,7 +329,8 @@ Suite *suite_delivery(void)
     tcase_add_test(t, rooms_and_except_choose_who_hears);
     tcase_add_test(t, a_blocked_socket_goes_on_where_it_stopped);
     tcase_add_test(t, own_frames_go_before_events_and_survive_a_block);
-    tcase_add_test(t, a_socket_that_lags_too_far_is_cut);
+    tcase_add_test(t, a_slow_socket_goes_on_from_the_log);
+    tcase_add_test(t, a_slow_socket_is_told_when_the_log_has_lost_what_it_needs);
     tcase_add_test(t, a_burst_larger_than_the_ring_reaches_a_live_socket_whole);
     tcase_add_test(t, a_quiet_socket_is_not_taken_for_a_slow_one);
     tcase_add_test(t, who_was_written_to_between_two_events_hears_the_second_too);

@@ -184,7 +184,12 @@ START_TEST(event_rules)
         {"{\"type\":\"x\",\"tenantId\":\"t\",\"class\":\"other\"}", false, 0},
         {"{\"type\":\"x\",\"tenantId\":\"a/b\"}", false, 0},
         {"{\"type\":\"connect\",\"tenantId\":\"t\"}", false, 0},
-        {"{\"type\":\"portalcast:hello\",\"tenantId\":\"t\"}", false, 0},
+        {"{\"type\":\"portalcast:fence\",\"tenantId\":\"t\"}", true, EVENT_EPHEMERAL},
+        {"{\"type\":\"portalcast:session\",\"tenantId\":\"t\",\"seq\":1,\"epoch\":\"e\"}", true,
+         EVENT_DURABLE},
+        {"{\"type\":\"portalcast:\",\"tenantId\":\"t\"}", false, 0},
+        {"{\"type\":\"portalcast:a b\",\"tenantId\":\"t\"}", false, 0},
+        {"{\"type\":\"portalcast\",\"tenantId\":\"t\"}", true, EVENT_EPHEMERAL},
         {"{\"type\":\"a b\",\"tenantId\":\"t\"}", false, 0},
         {"{\"tenantId\":\"t\"}", false, 0},
         {"{\"type\":\"x\"}", false, 0},
@@ -198,6 +203,9 @@ START_TEST(event_rules)
         struct err err;
         ck_assert_msg(event_decode(view_of(rows[i].body), &e, &err) == rows[i].ok, "%s", rows[i].body);
         ck_assert_msg(!rows[i].ok || (int)e.class == rows[i].class, "%s", rows[i].body);
+        bool inside = strstr(rows[i].body, "\"portalcast:") != NULL;
+        ck_assert_msg(!rows[i].ok || e.inside == inside, "%s", rows[i].body);
+        ck_assert_msg(!rows[i].ok || event_type_valid(view_of(e.type)) == !inside, "%s", rows[i].body);
     }
 }
 END_TEST

@@ -47,7 +47,8 @@ static void setup(void)
                                                   .log_events = 1000,
                                                   .raw_days = 30,
                                                   .reply_hours = 24,
-                                                  .quarantine_days = 7};
+                                                  .quarantine_days = 7,
+                                                  .revocation_days = 30};
     store_fixture_open(&f);
     keeper = keeper_create(f.writer, &options, take, NULL);
     wall = 1800000000000;
@@ -170,7 +171,7 @@ START_TEST(a_slow_step_is_followed_by_a_long_rest)
     slow.trim_log = trim_slowly;
     add_entries("t1", 1, 1, wall);
     f.writer->ops = &slow;
-    for (int i = 0; i < 6; i++) /* what ages is looked at first, and what waits */
+    for (int i = 0; i < 8; i++) /* what ages is looked at first, and what waits */
         step();
     ck_assert_int_ge(keeper_wait_ms(keeper, mono + SLOW_MS, EVERY_S * 1000), 3 * SLOW_MS);
     f.writer->ops = ops;
@@ -202,7 +203,11 @@ START_TEST(documents_that_age_go_after_their_time_and_others_stay)
     static const struct {
         enum doc_kind kind;
         int64_t keep;
-    } ages[] = {{DOC_RAW, 30 * DAY}, {DOC_PARKED, 30 * DAY}, {DOC_REPLY, DAY}};
+    } ages[] = {{DOC_RAW, 30 * DAY},
+                {DOC_PARKED, 30 * DAY},
+                {DOC_REPLY, DAY},
+                {DOC_SESSION, 7 * DAY},
+                {DOC_REVOCATION, 30 * DAY}};
     uint64_t n = 0;
     for (size_t i = 0; i < countof(ages); i++) {
         put_doc(ages[i].kind, "old", ++n, wall - ages[i].keep - 1);

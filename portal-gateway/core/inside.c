@@ -1,0 +1,156 @@
+#include "portal-gateway/core/inside.h"
+#include "portal-gateway/core/hub.h"
+#include "portal-gateway/core/tenant.h"
+#include "shared/clock.h"
+#include "shared/crypto.h"
+#include "shared/json.h"
+#include "shared/log.h"
+#include "shared/mem.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { BODY_MAX = 4096 };
+
+/* --- portalcast:session --- */
+
+static void take_session(struct tenant *t, const struct record *r, uint64_t place)
+{
+    const struct view data = r->event.data;
+    struct position at = {.seq = r->event.seq};
+    char pid[SESSION_ID_SIZE], room[EVENT_ROOM_BYTES_MAX + 1];
+    memcpy(at.epoch, r->event.epoch, sizeof at.epoch);
+    roster_apply(&t->roster, data, &at);
+    if (!json_copy_string(json_get(data, "pid"), pid, sizeof pid))
+        return;
+    struct session *s = map_get(&t->recoverable, view_of(pid));
+    if (!s || !json_copy_string(json_get(data, "room"), room, sizeof room))
+        return;
+    struct since since = {at.seq, place + 1};
+    bool in = json_is_true(json_get(data, "in"));
+    if (in ? session_join_since(s, view_of(room), &since) : session_leave(s, view_of(room)))
+        log_debug("room", "session=%s tenant=%s room=\"%s\" in=%d", s->id, t->id, room, in);
+}
+
+/* --- portalcast:revoked --- */
+
+static void take_revoked(struct tenant *t, const struct record *r, uint64_t place)
+{
+    (void)place;
+    revoked_add(&t->revoked, r->event.data);
+    tenant_end_revoked(t);
+}
+
+/* --- portalcast:fence --- */
+
+static void publish_fence(const struct session *s)
+{
+    struct hub *h = s->hub;
+    struct tenant *t = s->tenant;
+    struct buf data, body;
+    struct json_writer w;
+    char id[24];
+    buf_init(&data, BODY_MAX);
+    buf_init(&body, BODY_MAX);
+    jw_init(&w, &data);
+    jw_begin(&w, '{');
+    jw_key_text(&w, "pid", s->id);
+    jw_key_i64(&w, "generation", s->generation);
+    jw_key_text(&w, "gateway", h->peers.tag);
+    jw_end(&w, '}');
+    struct event_draft draft = {
+        .type = "portalcast:fence", .class = EVENT_EPHEMERAL, .data = buf_view(&data)};
+    crypto_random_id("f_", id);
+    event_encode(&body, &draft, t->id, id, "", 0, clock_wall_ms());
+    h->upstream.publish(h->upstream.ctx, t->id, draft.type, buf_view(&body));
+    buf_free(&data);
+    buf_free(&body);
+}
+
+void inside_fence(struct session *s)
+{
+    struct hub *h = s->hub;
+    int64_t now = clock_wall_ms();
+    h->generation = now > h->generation ? now : h->generation + 1;
+    s->generation = h->generation;
+    publish_fence(s);
+}
+
+/* The younger fence wins, whoever's clock is right: who is told of an older one says his own again. */
+static void take_fence(struct tenant *t, const struct record *r, uint64_t place)
+{
+    (void)place;
+    char pid[SESSION_ID_SIZE], gateway[GATEWAY_TAG_SIZE];
+    int64_t generation;
+    if (!json_copy_string(json_get(r->event.data, "pid"), pid, sizeof pid) ||
+        !json_copy_string(json_get(r->event.data, "gateway"), gateway, sizeof gateway) ||
+        !json_i64(json_get(r->event.data, "generation"), &generation))
+        return;
+    if (generation > t->hub->generation)
+        t->hub->generation = generation;
+    struct session *s = map_get(&t->recoverable, view_of(pid));
+    int order = strcmp(gateway, t->hub->peers.tag);
+    if (!s || !order || s->state == SESSION_CLOSING)
+        return;
+    if (generation > s->generation || (generation == s->generation && order > 0))
+        session_close(s, CLOSE_TAKEN_OVER);
+    else
+        publish_fence(s);
+}
+
+/* --- all --- */
+
+static const struct {
+    const char *type;
+    void (*take)(struct tenant *t, const struct record *r, uint64_t place);
+} kinds[] = {
+    {"portalcast:session", take_session},
+    {"portalcast:revoked", take_revoked},
+    {"portalcast:fence", take_fence},
+};
+
+void inside_take(struct tenant *t, const struct record *r, uint64_t place)
+{
+    for (size_t i = 0; i < countof(kinds); i++)
+        if (!strcmp(r->event.type, kinds[i].type))
+            kinds[i].take(t, r, place);
+}
+
+/* --- the end of a session, said once --- */
+
+struct farewell {
+    struct ask ask;
+    char id[SESSION_ID_SIZE];
+};
+
+static void on_recorded(struct ask *ask, const struct answer *answer)
+{
+    struct farewell *f = container_of(ask, struct farewell, ask);
+    if (!answer->ok)
+        log_warn("end_unrecorded", "session=%s code=%s why=\"%s\"", f->id, answer->code, answer->text);
+    free(f);
+}
+
+void inside_end(struct session *s)
+{
+    struct buf request;
+    struct json_writer w;
+    struct farewell *f = xcalloc(1, sizeof *f);
+    f->ask.on_answer = on_recorded;
+    memcpy(f->id, s->id, sizeof f->id);
+    buf_init(&request, BODY_MAX);
+    jw_init(&w, &request);
+    jw_begin(&w, '{');
+    jw_key_i64(&w, "v", 1);
+    jw_key_text(&w, "op", "command");
+    jw_key_text(&w, "tenantId", s->tenant->id);
+    jw_key_text(&w, "author", s->sub);
+    jw_key_text(&w, "command", "session");
+    jw_key(&w, "body");
+    jw_begin(&w, '{');
+    jw_key_text(&w, "pid", s->id);
+    jw_key_bool(&w, "ended", true);
+    jw_end(&w, '}');
+    jw_end(&w, '}');
+    asks_send(s->hub, &f->ask, s->tenant->id, buf_view(&request));
+    buf_free(&request);
+}

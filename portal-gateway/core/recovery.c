@@ -1,0 +1,227 @@
+#include "portal-gateway/core/recovery.h"
+#include "portal-gateway/core/hub.h"
+#include "portal-gateway/core/inside.h"
+#include "portal-gateway/core/meters.h"
+#include "portal-gateway/core/tenant.h"
+#include "shared/clock.h"
+#include "shared/crypto.h"
+#include "shared/json.h"
+#include "shared/log.h"
+#include "shared/mem.h"
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- what is wished for --- */
+
+static bool read_offset(struct view value, struct position *out)
+{
+    char text[OFFSET_SIZE];
+    return json_type(value) == JSON_STRING && json_copy_string(value, text, sizeof text) &&
+           offset_parse(view_of(text), out->epoch, &out->seq);
+}
+
+void recovery_wish_sio(struct session *s, struct view pid, struct view offset)
+{
+    if (json_type(pid) == JSON_NONE || !s->hub->policy->recovery)
+        return;
+    recovery_forget(s);
+    struct wish *w = s->wish = xcalloc(1, sizeof *w);
+    if (json_type(pid) != JSON_STRING || !json_copy_string(pid, w->pid_text, sizeof w->pid_text))
+        w->pid_text[0] = 0;
+    w->has_offset = read_offset(offset, &w->offset);
+}
+
+void recovery_wish_ws(struct session *s, struct view offset, struct view rooms)
+{
+    if (json_type(offset) == JSON_NONE)
+        return;
+    recovery_forget(s);
+    struct wish *w = s->wish = xcalloc(1, sizeof *w);
+    w->has_offset = read_offset(offset, &w->offset);
+    if (json_type(rooms) == JSON_ARRAY) {
+        w->text = xstrndup(rooms.p, rooms.n);
+        w->rooms = (struct view){w->text, rooms.n};
+    }
+}
+
+void recovery_forget(struct session *s)
+{
+    if (s->wish)
+        free(s->wish->text);
+    free(s->wish);
+    s->wish = NULL;
+}
+
+/* --- whether it can be --- */
+
+static enum recovery refuse(const struct session *s, const char *why)
+{
+    meter_add(NOT_RECOVERED, 1);
+    log_info("not_recovered", "session=%s tenant=%s user=\"%s\" why=%s", s->id, tenant_id(s->tenant), s->sub,
+             why);
+    return RECOVERY_NONE;
+}
+
+static bool is_epoch(const struct position *p, const char *epoch)
+{
+    return !strcmp(p->epoch, epoch);
+}
+
+/* Where a Socket.IO client stands: where it says, but not before its session began. A client that was not
+ * recovered keeps the offset that it had (wire spec, 4.7). */
+static bool find_position(struct wish *w, const struct pid *pid, const char *epoch)
+{
+    w->from = pid->base;
+    if (!*w->from.epoch) /* began before the tenant had any history */
+        memcpy(w->from.epoch, epoch, sizeof w->from.epoch);
+    if (w->has_offset && is_epoch(&w->offset, w->from.epoch)) {
+        if (w->offset.seq > w->from.seq)
+            w->from.seq = w->offset.seq;
+    } else if (w->has_offset && is_epoch(&w->offset, epoch)) {
+        w->from = w->offset; /* the history was replaced while it was connected */
+    }
+    return is_epoch(&w->from, epoch);
+}
+
+/* Whether the stream has come as far as the client; another gateway may have been quicker. */
+static enum recovery compare_with_stream(struct session *s)
+{
+    struct tenant *t = s->tenant;
+    struct wish *w = s->wish;
+    const struct stream *stream = &t->stream;
+    if (w->from.seq <= stream->at.seq)
+        return stream->at.seq - w->from.seq <= s->hub->policy->recovery_events ? RECOVERY_GRANTED
+                                                                               : refuse(s, "too_much");
+    if (!w->heads_seen)
+        w->heads_seen = t->heads_seen + 1;
+    else if (t->heads_seen >= w->heads_seen && w->from.seq > stream->head)
+        return refuse(s, "beyond_the_head");
+    tenant_want_head(t);
+    return RECOVERY_WAIT;
+}
+
+static enum recovery decide_sio(struct session *s)
+{
+    struct tenant *t = s->tenant;
+    struct wish *w = s->wish;
+    struct pid *pid = &w->pid;
+    if (!pid_read(&s->hub->pid_keys, s->claims, view_of(w->pid_text), pid))
+        return refuse(s, "foreign_pid");
+    if (clock_wall_ms() - pid->issued_ms > s->hub->policy->pid_ms)
+        return refuse(s, "old_pid");
+    if (revoked_has(&t->revoked, s->sub, "", pid->issued_ms))
+        return refuse(s, "revoked");
+    if (t->roster.state != ROSTER_READ) {
+        roster_want(&t->roster);
+        return RECOVERY_WAIT;
+    }
+    const struct roster_row *row = roster_find(&t->roster, view_of(pid->id));
+    if (row && row->ended)
+        return refuse(s, "ended");
+    if (!find_position(w, pid, t->stream.at.epoch))
+        return refuse(s, "another_history");
+    return compare_with_stream(s);
+}
+
+static enum recovery decide_ws(struct session *s)
+{
+    struct wish *w = s->wish;
+    w->from = w->offset;
+    if (!w->has_offset ||
+        (!is_epoch(&w->from, s->tenant->stream.at.epoch) && (*w->from.epoch || w->from.seq)))
+        return refuse(s, "another_history");
+    memcpy(w->from.epoch, s->tenant->stream.at.epoch, sizeof w->from.epoch);
+    return compare_with_stream(s);
+}
+
+enum recovery recovery_decide(struct session *s)
+{
+    if (!s->wish)
+        return RECOVERY_NONE;
+    return s->protocol == &protocol_ws ? decide_ws(s) : decide_sio(s);
+}
+
+/* --- becoming it --- */
+
+static void rejoin(struct session *s, const struct roster_row *row)
+{
+    for (size_t i = 0; row && i < row->count; i++) {
+        const struct roster_room *room = &row->rooms[i];
+        bool same = is_epoch(&room->joined, s->wish->from.epoch);
+        struct since since = {same ? room->joined.seq : 0, 0};
+        session_join_since(s, view_of(room->name), &since);
+    }
+}
+
+void recovery_displace(struct session *s)
+{
+    struct session *older =
+        s->protocol == &protocol_ws ? NULL : map_get(&s->tenant->recoverable, view_of(s->wish->pid.id));
+    if (!older)
+        return;
+    map_remove(&s->tenant->recoverable, view_of(older->id));
+    member_finish(&older->member);
+    session_close(older, CLOSE_TAKEN_OVER);
+}
+
+/* The same public id, and nobody else under it: here already, elsewhere by the fence. */
+static void take_over(struct session *s)
+{
+    log_info("taken_over", "session=%s was=%s", s->id, s->wish->pid.id);
+    memcpy(s->id, s->wish->pid.id, sizeof s->id);
+    rejoin(s, roster_find(&s->tenant->roster, view_of(s->id)));
+    inside_fence(s);
+}
+
+void recovery_begin(struct session *s)
+{
+    const struct since beginning = {0, 0};
+    struct reading *r = s->reading = xcalloc(1, sizeof *r);
+    r->at = s->wish->from;
+    tenant_join_rooms(s->tenant, s, &beginning);
+    s->pending = true;
+    if (s->protocol == &protocol_ws) { /* says at once what follows */
+        s->heard = s->wish->from.seq;
+        tenant_make_live(s->tenant, s, true);
+        return;
+    }
+    take_over(s);
+    map_put(&s->tenant->recoverable, view_of(s->id), s);
+    session_set_due(s, DUE_CONNECT, loop_now_ms(s->hub->loop) + s->hub->policy->connect_timeout_ms);
+    session_set_state(s, SESSION_RECOVERING);
+    session_pump(s);
+}
+
+void recovery_complete(struct session *s)
+{
+    meter_add(RECOVERED, 1);
+    tenant_make_live(s->tenant, s, true);
+}
+
+/* Out of the rooms that it asked for, since now it is a new one. */
+static void start_anew(struct session *s)
+{
+    map_remove(&s->tenant->recoverable, view_of(s->id));
+    crypto_random_id("", s->id);
+    member_finish(&s->member);
+    struct since now = {s->tenant->stream.at.seq, s->tenant->stream.ring.head};
+    tenant_join_rooms(s->tenant, s, &now);
+    tenant_make_live(s->tenant, s, false);
+}
+
+void recovery_fail(struct session *s, const char *why)
+{
+    const struct stream *stream = &s->tenant->stream;
+    free(s->reading);
+    s->reading = NULL;
+    s->pending = false;
+    refuse(s, why);
+    if (s->state == SESSION_RECOVERING) {
+        start_anew(s);
+        return;
+    }
+    session_send(s, frame_of_resync(s->form, why, &stream->at));
+    s->told = stream->at.seq;
+    tenant_send_latest(s->tenant, s);
+}

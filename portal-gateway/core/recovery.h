@@ -1,0 +1,53 @@
+/*
+ * Going on where a client left off (wire spec, 4; design of /ws): what it asks for, whether that can be, and
+ * the change from the session that comes to the one that was.
+ *
+ * A Socket.IO client brings its pid and perhaps an offset, a client of /ws an offset and the rooms that it
+ * was in. A recovered session is in the same rooms and hears what it missed out of the ring or, below it, the
+ * log (pump.c); a Socket.IO client gets CONNECT only behind that. Everything that does not hold - a foreign
+ * or ended pid, another history, events that are gone, too many - makes an ordinary new session, and says so.
+ *
+ * Thread: the loop's.
+ */
+#ifndef PORTAL_GATEWAY_CORE_RECOVERY_H
+#define PORTAL_GATEWAY_CORE_RECOVERY_H
+
+#include "portal-gateway/core/pid.h"
+#include "portal-gateway/core/session.h"
+#include "shared/view.h"
+#include <stdbool.h>
+
+/* What a client wants to go on from. Lifetime: until its session is live. */
+struct wish {
+    char pid_text[PID_SIZE]; /* Socket.IO; as it came, for the answer must hold the very same */
+    struct pid pid;          /* read and found good */
+    struct position offset;
+    bool has_offset;
+    struct view rooms;    /* /ws: an array of names; points into `text` */
+    char *text;           /* owned; or NULL */
+    struct position from; /* once it is decided */
+    uint64_t bytes;       /* of the events that were sent again so far */
+    uint64_t heads_seen;  /* answers about the head when it was found to be beyond the stream */
+};
+
+/* Keeps the wish with the session, if it is one. `pid`, `offset`: JSON values; an offset alone is none for
+ * Socket.IO. */
+void recovery_wish_sio(struct session *s, struct view pid, struct view offset);
+void recovery_wish_ws(struct session *s, struct view offset, struct view rooms);
+void recovery_forget(struct session *s);
+
+enum recovery { RECOVERY_NONE, RECOVERY_WAIT, RECOVERY_GRANTED };
+
+/* A held session whose tenant's stream is in place: whether its wish is granted, or what has to come first
+ * (then that has been asked for, and the tenant tries again). */
+enum recovery recovery_decide(struct session *s);
+/* Granted: whoever still holds the session here ends. */
+void recovery_displace(struct session *s);
+/* It becomes the session that it was, and hears on from there. */
+void recovery_begin(struct session *s);
+/* It has heard everything that it missed: live. */
+void recovery_complete(struct session *s);
+/* What it missed turns out to be gone or too much: it goes on at the head, as a new one. */
+void recovery_fail(struct session *s, const char *why);
+
+#endif

@@ -1,0 +1,209 @@
+/*
+ * The rooms that a client has joined besides those of its token, so that any gateway can give them back to
+ * it, and its end, so that none does. Each change is an event of the tenant's at a place of its own: gateways
+ * apply it when their stream passes that place, and what a room heard before it is not the client's to hear.
+ */
+#include "shared/json.h"
+#include "state-manager/core/conversing.h"
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    PID_MAX = 64,
+    SESSION_ROOMS_MAX = 100,
+    REFRESH_MS = 86400000 /* a member's document is made young again that often: it is kept by its age */
+};
+
+#define CONVERSATION_ROOM "conversation:"
+
+/* What is asked for. */
+struct wish {
+    char pid[PID_MAX + 1], room[EVENT_ROOM_BYTES_MAX + 1];
+    bool in, ended;
+};
+
+static bool read_pid(struct view body, char pid[static PID_MAX + 1])
+{
+    return json_copy_string(json_get(body, "pid"), pid, PID_MAX + 1) &&
+           view_is_name(view_of(pid), PID_MAX, "_-");
+}
+
+/* The id of the conversation that the room is of; empty: of none. */
+static struct view conversation_of(const char *room)
+{
+    struct view id = {room + sizeof CONVERSATION_ROOM - 1, 0};
+    if (!view_starts(view_of(room), CONVERSATION_ROOM))
+        return (struct view){NULL, 0};
+    id.n = strlen(id.p);
+    return view_is_name(id, EVENT_ROOM_BYTES_MAX, "_-") ? id : (struct view){NULL, 0};
+}
+
+static bool read_wish(struct view body, struct wish *out, struct err *err)
+{
+    struct view in = json_get(body, "in");
+    *out = (struct wish){.ended = json_is_true(json_get(body, "ended"))};
+    out->in = !out->ended && json_is_true(in);
+    if (json_type(body) != JSON_OBJECT || !read_pid(body, out->pid))
+        return err_set(err, ERR_INVALID, "pid must be 1 to %d of letters, digits, '_' and '-'", PID_MAX);
+    if (out->ended)
+        return true;
+    if (json_type(in) != JSON_BOOL)
+        return err_set(err, ERR_INVALID, "in must be true or false");
+    return (json_copy_string(json_get(body, "room"), out->room, sizeof out->room) &&
+            conversation_of(out->room).n) ||
+           err_set(err, ERR_INVALID, "room must be conversation: and the id of one");
+}
+
+void foresee_session(struct batch *b, const struct command *c)
+{
+    struct wish wish;
+    struct err ignored;
+    if (!read_wish(c->element, &wish, &ignored))
+        return;
+    batch_want(b, DOC_SESSION, view_of(wish.pid));
+    if (wish.in && conversation_of(wish.room).n < MODEL_ID_SIZE)
+        batch_want(b, DOC_CONVERSATION, conversation_of(wish.room));
+}
+
+/* {"offset"}: a place in the stream, null: there is none to wait for. */
+static bool answer(struct command *c, struct view offset)
+{
+    struct json_writer w;
+    jw_init(&w, c->reply);
+    jw_begin(&w, '{');
+    jw_key_raw(&w, "offset", offset);
+    jw_end(&w, '}');
+    return true;
+}
+
+static size_t count_rooms(struct view doc)
+{
+    struct view name, joined;
+    size_t count = 0;
+    for (struct json_iter it = json_iter(json_get(doc, "rooms")); json_next_member(&it, &name, &joined);)
+        count++;
+    return count;
+}
+
+/* All but the room that the wish is about, and that with its place when it is one to be in. None after the
+ * end. */
+static void write_rooms(struct json_writer *w, struct view doc, const struct wish *wish, const char *offset)
+{
+    struct view name, joined;
+    char room[EVENT_ROOM_BYTES_MAX + 1];
+    jw_key(w, "rooms");
+    jw_begin(w, '{');
+    for (struct json_iter it = json_iter(json_get(doc, "rooms")); json_next_member(&it, &name, &joined);)
+        if (!wish->ended && json_copy_string(name, room, sizeof room) && strcmp(room, wish->room) != 0)
+            jw_key_raw(w, room, joined);
+    if (wish->in)
+        jw_key_text(w, wish->room, offset);
+    jw_end(w, '}');
+}
+
+static void put_session(struct batch *b, const struct wish *wish, struct view sub, struct view doc,
+                        const char *offset)
+{
+    struct buf text;
+    struct json_writer w;
+    buf_init(&text, DOC_MAX);
+    jw_init(&w, &text);
+    jw_begin(&w, '{');
+    jw_key_text(&w, "pid", wish->pid);
+    jw_key_raw(&w, "sub", sub);
+    write_rooms(&w, doc, wish, offset);
+    if (wish->ended)
+        jw_key_bool(&w, "ended", true);
+    jw_key_text(&w, "offset", offset);
+    jw_key_i64(&w, "at", batch_now(b));
+    jw_end(&w, '}');
+    batch_put(b, DOC_SESSION, view_of(wish->pid), (struct doc_place){.rank = batch_now(b)}, buf_view(&text));
+    buf_free(&text);
+}
+
+static void announce(struct batch *b, const struct wish *wish, struct view sub, struct emitted *out)
+{
+    struct buf data;
+    struct json_writer w;
+    buf_init(&data, DOC_MAX);
+    jw_init(&w, &data);
+    jw_begin(&w, '{');
+    jw_key_text(&w, "pid", wish->pid);
+    jw_key_raw(&w, "sub", sub);
+    if (wish->ended) {
+        jw_key_bool(&w, "ended", true);
+    } else {
+        jw_key_text(&w, "room", wish->room);
+        jw_key_bool(&w, "in", wish->in);
+    }
+    jw_end(&w, '}');
+    batch_emit(b, &(struct event_draft){.type = EVENT_INSIDE "session", .data = buf_view(&data)}, out);
+    buf_free(&data);
+}
+
+/* The event, the document, the answer. */
+static bool change(struct batch *b, struct command *c, const struct wish *wish, struct view doc)
+{
+    struct emitted e;
+    struct buf sub, offset;
+    buf_init(&sub, TOKEN_NAME_MAX * 6 + 2);
+    buf_init(&offset, OFFSET_SIZE + 2);
+    if (doc.n)
+        buf_add_view(&sub, json_get(doc, "sub"));
+    else
+        json_put_string(&sub, c->author);
+    announce(b, wish, buf_view(&sub), &e);
+    put_session(b, wish, buf_view(&sub), doc, e.offset);
+    json_put_string(&offset, view_of(e.offset));
+    answer(c, buf_view(&offset));
+    buf_free(&sub);
+    buf_free(&offset);
+    return true;
+}
+
+/* Nothing is announced: it is the same as before, only younger. */
+static void refresh(struct batch *b, struct view doc)
+{
+    struct wish none = {.room = ""};
+    struct view offset;
+    char text[OFFSET_SIZE];
+    int64_t at;
+    if (!json_i64(json_get(doc, "at"), &at) || batch_now(b) - at < REFRESH_MS ||
+        !json_plain_string(json_get(doc, "offset"), &offset) || !view_copy(offset, text, sizeof text) ||
+        !read_pid(doc, none.pid))
+        return;
+    put_session(b, &none, json_get(doc, "sub"), doc, text);
+}
+
+static bool join(struct batch *b, struct command *c, const struct wish *wish, struct view doc,
+                 struct err *err)
+{
+    struct talk t;
+    struct view joined = json_get(json_get(doc, "rooms"), wish->room);
+    if (json_is_true(json_get(doc, "ended")))
+        return err_set(err, ERR_CONFLICT, "the session has ended");
+    if (joined.n) {
+        refresh(b, doc);
+        return answer(c, joined);
+    }
+    if (count_rooms(doc) >= SESSION_ROOMS_MAX)
+        return err_set(err, ERR_LIMITED, "a session is in at most %d rooms", SESSION_ROOMS_MAX);
+    return talk_load(b, conversation_of(wish->room), &t, err) && change(b, c, wish, doc);
+}
+
+bool decide_session(struct batch *b, struct command *c, struct err *err)
+{
+    struct wish wish;
+    char sub[TOKEN_NAME_MAX + 1];
+    if (!read_wish(c->element, &wish, err))
+        return false;
+    struct view doc = batch_get(b, DOC_SESSION, view_of(wish.pid));
+    bool ended = json_is_true(json_get(doc, "ended"));
+    bool own = !doc.n || (json_copy_string(json_get(doc, "sub"), sub, sizeof sub) && view_is(c->author, sub));
+    if (!wish.ended && !own)
+        return err_set(err, ERR_DENIED, "the session is somebody else's");
+    if (wish.in)
+        return join(b, c, &wish, doc, err);
+    bool due = !ended && (wish.ended || json_get(json_get(doc, "rooms"), wish.room).n > 0);
+    return due ? change(b, c, &wish, doc) : answer(c, json_get(doc, "offset"));
+}
