@@ -137,6 +137,7 @@ void inside_end(struct session *s)
     struct farewell *f = xcalloc(1, sizeof *f);
     f->ask.on_answer = on_recorded;
     memcpy(f->id, s->id, sizeof f->id);
+    roster_end(&s->tenant->roster, view_of(s->id));
     buf_init(&request, BODY_MAX);
     jw_init(&w, &request);
     jw_begin(&w, '{');

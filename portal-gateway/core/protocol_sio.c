@@ -124,7 +124,8 @@ static void greet(struct session *s, bool recovered)
     jw_end(&w, '}');
     session_send_event(s, "portalcast:hello", buf_view(&b));
     buf_free(&b);
-    tenant_send_latest(s->tenant, s);
+    if (!recovered)
+        tenant_send_latest(s->tenant, s);
     take_early(s);
 }
 

@@ -68,7 +68,8 @@ static void greet(struct session *s, bool recovered)
     jw_end(&w, '}');
     session_send(s, frame_create(WS_TEXT, buf_view(&b)));
     buf_free(&b);
-    tenant_send_latest(s->tenant, s);
+    if (!recovered) /* else behind what it missed */
+        tenant_send_latest(s->tenant, s);
 }
 
 static void send_cursor(struct session *s, struct view offset)

@@ -85,14 +85,14 @@ static bool shares_a_room(const struct session *s, const struct entry *e, uint64
     return false;
 }
 
-/* What is gone by once it is late: a session that is being recovered gets the newest values at the end. */
+/* What is gone by once it is late: who is behind the ring or comes back gets the newest values at the end. */
 static bool is_passing(const struct session *s, const struct event *event)
 {
     if (event->class == EVENT_EPHEMERAL && s->lagging) {
         s->hub->tally.skipped++;
         return true;
     }
-    return s->state == SESSION_RECOVERING && !event->seq;
+    return s->replaying && !event->seq;
 }
 
 static bool is_for(const struct session *s, const struct entry *e, uint64_t place)
@@ -226,6 +226,7 @@ static void fall_behind(struct session *s)
     const struct ring *ring = &s->tenant->stream.ring;
     if (s->reading || s->cursor >= ring->first)
         return;
+    s->replaying = true;
     s->reading = xcalloc(1, sizeof *s->reading);
     s->reading->at = s->tenant->stream.at;
     s->reading->at.seq = s->heard;
@@ -287,7 +288,7 @@ static void wait_for_past(struct session *s)
 static bool catch_up(struct session *s)
 {
     s->pending = s->lagging = false;
-    if (s->state != SESSION_RECOVERING)
+    if (!s->replaying)
         return false;
     recovery_complete(s);
     return true;

@@ -30,6 +30,7 @@ void recovery_wish_sio(struct session *s, struct view pid, struct view offset)
     if (json_type(pid) != JSON_STRING || !json_copy_string(pid, w->pid_text, sizeof w->pid_text))
         w->pid_text[0] = 0;
     w->has_offset = read_offset(offset, &w->offset);
+    w->is_unreadable = !w->has_offset && json_type(offset) != JSON_NONE;
 }
 
 void recovery_wish_ws(struct session *s, struct view offset, struct view rooms)
@@ -69,19 +70,53 @@ static bool is_epoch(const struct position *p, const char *epoch)
 }
 
 /* Where a Socket.IO client stands: where it says, but not before its session began. A client that was not
- * recovered keeps the offset that it had (wire spec, 4.7). */
-static bool find_position(struct wish *w, const struct pid *pid, const char *epoch)
+ * recovered keeps the offset that it had (wire spec, 4.7). What it says and nobody can read hides what it has
+ * heard: nothing can be repeated to it then. */
+static bool find_position(struct wish *w, const char *epoch)
 {
-    w->from = pid->base;
-    if (!*w->from.epoch) /* began before the tenant had any history */
-        memcpy(w->from.epoch, epoch, sizeof w->from.epoch);
-    if (w->has_offset && is_epoch(&w->offset, w->from.epoch)) {
-        if (w->offset.seq > w->from.seq)
-            w->from.seq = w->offset.seq;
-    } else if (w->has_offset && is_epoch(&w->offset, epoch)) {
-        w->from = w->offset; /* the history was replaced while it was connected */
+    struct position base = w->pid.base;
+    if (!*base.epoch) /* began before the tenant had any history */
+        memcpy(base.epoch, epoch, sizeof base.epoch);
+    if (w->has_offset && !*w->offset.epoch && !w->offset.seq)
+        w->offset = base;
+    w->from = w->has_offset ? w->offset : base;
+    if (w->is_unreadable || !is_epoch(&w->from, epoch))
+        return false;
+    if (is_epoch(&base, epoch) && base.seq > w->from.seq)
+        w->from = base;
+    return true;
+}
+
+static uint64_t bytes_from(const struct ring *ring, uint64_t place)
+{
+    uint64_t bytes = 0;
+    for (; place < ring->head; place++) {
+        const struct record *r = ring_at(ring, place)->record;
+        bytes += r && r->event.seq ? r->bytes : 0;
     }
-    return is_epoch(&w->from, epoch);
+    return bytes;
+}
+
+/* Whether what it missed is there: in the ring, or its beginning read from the log. */
+static enum recovery look_for_missed(struct session *s)
+{
+    struct tenant *t = s->tenant;
+    struct wish *w = s->wish;
+    const struct policy *policy = s->hub->policy;
+    uint64_t place;
+    w->wants_log = false;
+    if (t->stream.at.seq - w->from.seq > policy->recovery_events)
+        return refuse(s, "too_much");
+    if (ring_covers(&t->stream.ring, &w->from, &place))
+        return bytes_from(&t->stream.ring, place) <= policy->recovery_bytes ? RECOVERY_GRANTED
+                                                                            : refuse(s, "too_much");
+    if (past_is_gone(&t->past, &w->from))
+        return refuse(s, "events_gone");
+    if (past_find(&t->past, &w->from, loop_now_ms(s->hub->loop)))
+        return RECOVERY_GRANTED;
+    w->wants_log = true;
+    tenant_want_past(t);
+    return RECOVERY_WAIT;
 }
 
 /* Whether the stream has come as far as the client; another gateway may have been quicker. */
@@ -91,8 +126,7 @@ static enum recovery compare_with_stream(struct session *s)
     struct wish *w = s->wish;
     const struct stream *stream = &t->stream;
     if (w->from.seq <= stream->at.seq)
-        return stream->at.seq - w->from.seq <= s->hub->policy->recovery_events ? RECOVERY_GRANTED
-                                                                               : refuse(s, "too_much");
+        return look_for_missed(s);
     if (!w->heads_seen)
         w->heads_seen = t->heads_seen + 1;
     else if (t->heads_seen >= w->heads_seen && w->from.seq > stream->head)
@@ -119,7 +153,7 @@ static enum recovery decide_sio(struct session *s)
     const struct roster_row *row = roster_find(&t->roster, view_of(pid->id));
     if (row && row->ended)
         return refuse(s, "ended");
-    if (!find_position(w, pid, t->stream.at.epoch))
+    if (!find_position(w, t->stream.at.epoch))
         return refuse(s, "another_history");
     return compare_with_stream(s);
 }
@@ -176,11 +210,12 @@ static void take_over(struct session *s)
 
 void recovery_begin(struct session *s)
 {
+    meter_add(RECOVERED, 1);
     const struct since beginning = {0, 0};
     struct reading *r = s->reading = xcalloc(1, sizeof *r);
     r->at = s->wish->from;
     tenant_join_rooms(s->tenant, s, &beginning);
-    s->pending = true;
+    s->pending = s->replaying = true;
     if (s->protocol == &protocol_ws) { /* says at once what follows */
         s->heard = s->wish->from.seq;
         tenant_make_live(s->tenant, s, true);
@@ -195,8 +230,10 @@ void recovery_begin(struct session *s)
 
 void recovery_complete(struct session *s)
 {
-    meter_add(RECOVERED, 1);
-    tenant_make_live(s->tenant, s, true);
+    s->replaying = false;
+    if (s->state == SESSION_RECOVERING)
+        tenant_make_live(s->tenant, s, true);
+    tenant_send_latest(s->tenant, s);
 }
 
 /* Out of the rooms that it asked for, since now it is a new one. */
@@ -215,7 +252,7 @@ void recovery_fail(struct session *s, const char *why)
     const struct stream *stream = &s->tenant->stream;
     free(s->reading);
     s->reading = NULL;
-    s->pending = false;
+    s->pending = s->replaying = false;
     refuse(s, why);
     if (s->state == SESSION_RECOVERING) {
         start_anew(s);

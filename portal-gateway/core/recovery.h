@@ -22,11 +22,12 @@ struct wish {
     char pid_text[PID_SIZE]; /* Socket.IO; as it came, for the answer must hold the very same */
     struct pid pid;          /* read and found good */
     struct position offset;
-    bool has_offset;
+    bool has_offset, is_unreadable;
     struct view rooms;    /* /ws: an array of names; points into `text` */
     char *text;           /* owned; or NULL */
     struct position from; /* once it is decided */
     uint64_t bytes;       /* of the events that were sent again so far */
+    bool wants_log;       /* waits for the log behind `from` */
     uint64_t heads_seen;  /* answers about the head when it was found to be beyond the stream */
 };
 
@@ -45,7 +46,8 @@ enum recovery recovery_decide(struct session *s);
 void recovery_displace(struct session *s);
 /* It becomes the session that it was, and hears on from there. */
 void recovery_begin(struct session *s);
-/* It has heard everything that it missed: live. */
+/* It has heard everything that it missed, or has caught up from below the ring: live, with the newest values.
+ */
 void recovery_complete(struct session *s);
 /* What it missed turns out to be gone or too much: it goes on at the head, as a new one. */
 void recovery_fail(struct session *s, const char *why);

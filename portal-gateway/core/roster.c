@@ -117,6 +117,12 @@ void roster_apply(struct roster *r, struct view data, const struct position *at)
         drop_room(row, room);
 }
 
+void roster_end(struct roster *r, struct view pid)
+{
+    if (r->rows.count < ROWS_MAX)
+        row_of(r, pid)->ended = true;
+}
+
 /* --- reading --- */
 
 static void take_doc(struct roster *r, struct view doc)
@@ -133,7 +139,7 @@ static void take_doc(struct roster *r, struct view doc)
     while (row->count)
         drop_room(row, row->rooms[0].name);
     row->changed = changed;
-    row->ended = json_is_true(json_get(doc, "ended"));
+    row->ended |= json_is_true(json_get(doc, "ended"));
     for (struct json_iter it = json_iter(json_get(doc, "rooms")); json_next_member(&it, &name, &since);)
         if (json_copy_string(name, room, sizeof room) && read_position(since, &joined))
             put_room(row, room, &joined);

@@ -46,6 +46,8 @@ void roster_want(struct roster *r);
 void roster_forget(struct roster *r);
 /* NULL: nothing is recorded of that one. */
 const struct roster_row *roster_find(const struct roster *r, struct view pid);
+/* Its end is about to be recorded. */
+void roster_end(struct roster *r, struct view pid);
 /* The data of a `portalcast:session` at that place of the stream. */
 void roster_apply(struct roster *r, struct view data, const struct position *at);
 

@@ -279,7 +279,7 @@ static void forget_identity(struct session *s)
     if (s->tenant)
         tenant_remove(s->tenant, s);
     s->tenant = NULL;
-    s->pending = s->lagging = false;
+    s->pending = s->lagging = s->replaying = false;
     session_end_reading(s);
     session_forget_claims(s);
     free(s->sub);

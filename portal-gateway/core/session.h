@@ -122,10 +122,12 @@ struct session {
     bool blocked;         /* the link took less than it was given and has not said that it has room */
     bool lagging;         /* was blocked and has not caught up: ephemeral events are skipped */
     bool pending;         /* there is something for it in the ring, from the cursor on */
-    bool began_polling;   /* its first transport; a WebSocket may take over */
-    uint64_t cursor;      /* while pending: all before this place is heard or not for it */
-    uint64_t heard;       /* while pending: the same as a seq, at least */
-    uint64_t told;        /* seq of the offset that the client has been given last */
+    bool replaying; /* hears what it has missed: of what has no place in the sequence it gets the newest then
+                     */
+    bool began_polling; /* its first transport; a WebSocket may take over */
+    uint64_t cursor;    /* while pending: all before this place is heard or not for it */
+    uint64_t heard;     /* while pending: the same as a seq, at least */
+    uint64_t told;      /* seq of the offset that the client has been given last */
     int64_t told_ms;
     struct reading *reading; /* NULL: in the ring */
     const struct link_ops *ops;

@@ -174,6 +174,12 @@ void tenant_want_head(struct tenant *t)
 
 /* --- the log, for those below the ring --- */
 
+static void lower(const struct position **lowest, const struct position *at)
+{
+    if (!*lowest || at->seq < (*lowest)->seq)
+        *lowest = at;
+}
+
 /* From the lowest place that somebody waits at: what comes is good for all of them. */
 void tenant_ask_past(struct tenant *t)
 {
@@ -184,8 +190,14 @@ void tenant_ask_past(struct tenant *t)
     list_foreach(node, &t->past.waiting)
     {
         const struct session *s = container_of(node, struct session, queued);
-        if (s->reading && (!lowest || s->reading->at.seq < lowest->seq))
-            lowest = &s->reading->at;
+        if (s->reading)
+            lower(&lowest, &s->reading->at);
+    }
+    list_foreach(node, &t->held)
+    {
+        const struct session *s = container_of(node, struct session, queued);
+        if (s->wish && s->wish->wants_log)
+            lower(&lowest, &s->wish->from);
     }
     if (!lowest)
         return;
@@ -195,13 +207,18 @@ void tenant_ask_past(struct tenant *t)
     t->hub->upstream.ask_past(t->hub->upstream.ctx, t->id, lowest);
 }
 
+void tenant_want_past(struct tenant *t)
+{
+    if (!list_empty(&t->thirsty))
+        return;
+    list_append(&t->hub->thirsty, &t->thirsty); /* all of a turn ask together */
+    loop_wake_signal(t->hub->wake);
+}
+
 void tenant_wait_for_past(struct tenant *t, struct session *s)
 {
     list_append(&t->past.waiting, &s->queued);
-    if (list_empty(&t->thirsty)) { /* all of a turn ask together */
-        list_append(&t->hub->thirsty, &t->thirsty);
-        loop_wake_signal(t->hub->wake);
-    }
+    tenant_want_past(t);
 }
 
 void tenant_take_past(struct tenant *t, struct replay *answer)
@@ -209,6 +226,7 @@ void tenant_take_past(struct tenant *t, struct replay *answer)
     past_take(&t->past, answer, loop_now_ms(t->hub->loop));
     while (!list_empty(&t->past.waiting))
         tenant_requeue(t, container_of(t->past.waiting.next, struct session, queued));
+    tenant_open(t);
 }
 
 void tenant_tick(struct tenant *t)

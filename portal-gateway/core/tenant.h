@@ -60,6 +60,8 @@ void tenant_want_head(struct tenant *t);
 void tenant_join_rooms(struct tenant *t, struct session *s, const struct since *since);
 /* Held or recovering until now; greeted, not pumped yet. */
 void tenant_make_live(struct tenant *t, struct session *s, bool recovered);
+/* Somebody waits for the log. */
+void tenant_want_past(struct tenant *t);
 /* It needs the log where it stands: it is pumped again when that has come. */
 void tenant_wait_for_past(struct tenant *t, struct session *s);
 void tenant_ask_past(struct tenant *t);
