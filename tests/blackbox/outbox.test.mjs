@@ -182,7 +182,13 @@ describe(`outbox, seed ${seed}`, { concurrency: true }, () => {
           await end();
           await until('both to say that they are not ready', async () => !(await isReady(world.sm)) && !(await isReady(world.gw)));
           await row.takes(20);
+          // A RabbitMQ that was killed may come back without a binding that it confirmed just before, although it kept
+          // the queue and what was in it (3.10: rabbit_durable_route is empty, one time in ten). The witness has to be
+          // bound again before anybody publishes.
+          await world.proxy.down();
           await broker.launch();
+          await row.witness.open();
+          await world.proxy.up();
         });
       });
   });

@@ -235,12 +235,20 @@ export class Witness {
     return this;
   }
 
+  // Whether the broker still brings it anything.
+  async isBound() {
+    const out = await this.broker.ctl('list_bindings', '-p', this.vhost, 'source_name', 'destination_name', '--no-table-headers', '--quiet');
+    return out.split('\n').includes(`${EXCHANGE}\t${this.queue}`);
+  }
+
   // All bodies, in order, once they satisfy isEnough(); the queue goes.
   async statement(isEnough) {
     return this.broker.withChannel(this.vhost, async (channel) => {
       const bodies = [];
       await channel.consume(this.queue, (message) => message && bodies.push(parsed(message.content.toString())), { noAck: true });
-      await until('all that the witness should have heard', () => isEnough(bodies), 15000);
+      await until('all that the witness should have heard', () => isEnough(bodies), 15000).catch(async (error) => {
+        throw new Error(`${error.message}; the witness is ${(await this.isBound()) ? 'still bound' : 'no longer bound: the broker has lost that'}`);
+      });
       await channel.deleteQueue(this.queue);
       return bodies;
     });
