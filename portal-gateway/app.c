@@ -261,7 +261,7 @@ void app_destroy(struct app *app)
     if (!app)
         return;
     if (app->rpc)
-        hub_beat(app->hub, BEAT_LEAVING);
+        hub_leave(app->hub);
     endpoint_destroy(app->endpoint);
     consumer_stop(app->consumer);
     rpc_stop(app->rpc);

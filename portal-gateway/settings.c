@@ -74,6 +74,10 @@ const struct config_row gateway_settings_rows[] = {
     CONFIG_NUMBER_ROW("QUEUE_MAX_MESSAGES", queue_messages, "100000", 100, 10000000,
                       "bound of this gateway's queue on the broker"),
     CONFIG_NUMBER_ROW("QUEUE_MAX_BYTES", queue_bytes, "134217728", 1048576, 10737418240, "the same in bytes"),
+    CONFIG_NUMBER_ROW("PRESENCE_USERS", presence_users, "500", 0, PRESENCE_USERS_MOST,
+                      "users of a tenant whose presence is announced; 0: nobody's"),
+    CONFIG_NUMBER_ROW("PRESENCE_LEASE_SECONDS", presence_lease_s, "30", 6, 3600,
+                      "after which the users of a gateway that says nothing are offline"),
     CONFIG_NUMBER_ROW("DRAIN_SECONDS", drain_s, "5", 0, 3600,
                       "over how long connections are closed after SIGTERM"),
     CONFIG_TEXT_ROW("WWW_DIR", www_dir, "", 0, "the page's files; empty: found beside the binary"),
@@ -152,6 +156,8 @@ static void fill_policy(struct settings *s)
         .lag_ms = s->lag_s * 1000,
         .ring_ms = s->lag_s * 1000 > RING_LEAST_MS ? s->lag_s * 1000 : RING_LEAST_MS,
         .bind_all_over = BIND_ALL_OVER,
+        .presence_users = (size_t)s->presence_users,
+        .presence_lease_ms = s->presence_lease_s * 1000,
         .recovery = s->recovery,
     };
 }

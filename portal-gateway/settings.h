@@ -31,6 +31,7 @@ struct settings {
     int64_t token_expiring_s;
     int64_t recovery_events, recovery_bytes, lag_bytes, lag_s, ring_events, ring_bytes, gather_ms;
     int64_t queue_messages, queue_bytes;
+    int64_t presence_users, presence_lease_s;
     int64_t drain_s;
     char *www_dir, *client_dir;
     enum log_level threshold; /* of log_level */

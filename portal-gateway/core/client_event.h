@@ -2,8 +2,8 @@
  * What clients of the agent portal may say, for both protocols: a table of names, each with what it does and
  * answers. Commands go to the state-manager and are answered when they are durable.
  *
- * The answer is {"ok":true,...} or {"ok":false,"error":{"code","message"}}; refusals are logged. Thread: the
- * loop's.
+ * The answer is {"ok":true,...} or {"ok":false,"error":{"code","message"}} (on /ws an `error` message);
+ * refusals are logged. Thread: the loop's.
  */
 #ifndef PORTAL_GATEWAY_CORE_CLIENT_EVENT_H
 #define PORTAL_GATEWAY_CORE_CLIENT_EVENT_H
@@ -14,6 +14,11 @@
 
 struct session;
 
+enum {
+    RECEIPT_ID_MAX = 128,    /* bytes of an id */
+    CONVERSATION_ID_MAX = 64 /* [A-Za-z0-9_-] */
+};
+
 /* How an answer finds its way: Socket.IO's ack id, or the id of a /ws message (a JSON string or number). */
 struct receipt {
     bool wanted;
@@ -21,9 +26,11 @@ struct receipt {
     struct view id; /* borrowed; copied by whoever keeps it */
 };
 
-/* An event of a live session's client with its one argument (JSON, empty: none). False: nobody knows the
- * name, and nothing is answered. */
+/* An event of a live session's client (its name a JSON string) with its one argument (JSON, empty: none).
+ * False: nobody knows the name, and nothing is answered. */
 bool client_event(struct session *s, struct view name, struct view argument, const struct receipt *receipt);
+/* The same with binary values, which none of them takes. */
+bool client_binary_event(struct session *s, struct view name, const struct receipt *receipt);
 /* The messages of /ws that are no events. `room`: plain text. */
 void client_join(struct session *s, struct view room, const struct receipt *receipt);
 void client_leave(struct session *s, struct view room, const struct receipt *receipt);

@@ -1,7 +1,9 @@
 #include "portal-gateway/core/hub.h"
 #include "portal-gateway/core/meters.h"
 #include "portal-gateway/core/news.h"
+#include "portal-gateway/core/presence.h"
 #include "portal-gateway/core/tenant.h"
+#include "portal-gateway/core/typing.h"
 #include "shared/clock.h"
 #include "shared/crypto.h"
 #include "shared/log.h"
@@ -318,6 +320,14 @@ static void tick_tenants(struct hub *h)
     size_t at = 0;
     for (struct tenant *t = next_tenant(h, &at); t; t = next_tenant(h, &at))
         tenant_tick(t);
+}
+
+void hub_leave(struct hub *h)
+{
+    size_t at = 0;
+    for (struct tenant *t = next_tenant(h, &at); t; t = next_tenant(h, &at))
+        presence_leave(t->presence);
+    hub_beat(h, BEAT_LEAVING);
 }
 
 static void on_upkeep(void *ctx)

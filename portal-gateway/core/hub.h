@@ -111,6 +111,8 @@ struct session *hub_find(const struct hub *h, struct view sid);
 size_t hub_session_count(const struct hub *h);
 /* Whether it serves: consuming, and the state-manager has answered once. */
 bool hub_is_ready(const struct hub *h);
+/* The last words, once the sessions are gone: we are not there any more. */
+void hub_leave(struct hub *h);
 /* Closes up to max sessions. */
 void hub_drain(struct hub *h, size_t max);
 

@@ -1,5 +1,6 @@
 #include "portal-gateway/core/inside.h"
 #include "portal-gateway/core/hub.h"
+#include "portal-gateway/core/presence.h"
 #include "portal-gateway/core/tenant.h"
 #include "shared/clock.h"
 #include "shared/crypto.h"
@@ -97,6 +98,14 @@ static void take_fence(struct tenant *t, const struct record *r, uint64_t place)
         publish_fence(s);
 }
 
+/* --- portalcast:presence --- */
+
+static void take_presence(struct tenant *t, const struct record *r, uint64_t place)
+{
+    (void)place;
+    presence_hear(t->presence, r->event.data);
+}
+
 /* --- all --- */
 
 static const struct {
@@ -106,6 +115,7 @@ static const struct {
     {"portalcast:session", take_session},
     {"portalcast:revoked", take_revoked},
     {"portalcast:fence", take_fence},
+    {"portalcast:presence", take_presence},
 };
 
 void inside_take(struct tenant *t, const struct record *r, uint64_t place)

@@ -8,19 +8,26 @@ struct key {
     size_t n;
 };
 
-/* type, NUL, key: neither holds a NUL. */
-static struct key key_of(const struct record *r)
+/* type, NUL (1 for our own), key: no type holds either. */
+static struct key key_of(const char *type, const char *key, bool own)
 {
     struct key k;
-    size_t type = strlen(r->event.type) + 1, key = strlen(r->event.key);
-    memcpy(k.bytes, r->event.type, type);
-    memcpy(k.bytes + type, r->event.key, key);
-    k.n = type + key;
+    size_t n = strlen(type);
+    memcpy(k.bytes, type, n);
+    k.bytes[n++] = own;
+    memcpy(k.bytes + n, key, strlen(key));
+    k.n = n + strlen(key);
     return k;
+}
+
+static struct key key_of_record(const struct record *r)
+{
+    return key_of(r->event.type, r->event.key, r->own);
 }
 
 void latest_init(struct latest *l)
 {
+    *l = (struct latest){0};
     map_init(&l->values);
 }
 
@@ -35,6 +42,7 @@ void latest_clear(struct latest *l)
         free(value);
     }
     map_free(&l->values);
+    l->own = 0;
 }
 
 void latest_finish(struct latest *l)
@@ -44,23 +52,35 @@ void latest_finish(struct latest *l)
 
 struct latest_value *latest_find(const struct latest *l, const struct record *r)
 {
-    struct key k = key_of(r);
+    struct key k = key_of_record(r);
     return map_get(&l->values, (struct view){k.bytes, k.n});
 }
 
 void latest_keep(struct latest *l, const struct record *r, uint64_t place)
 {
-    struct key k = key_of(r);
+    struct key k = key_of_record(r);
     struct latest_value *value = latest_find(l, r);
     if (!value) {
-        if (l->values.count >= LATEST_KEYS_MAX)
+        if (!r->own && l->values.count - l->own >= LATEST_KEYS_MAX)
             return;
+        l->own += r->own;
         value = xcalloc(1, sizeof *value);
         map_put(&l->values, (struct view){k.bytes, k.n}, value);
     }
     record_destroy(value->record);
     value->record = record_copy(r);
     value->place = place;
+}
+
+void latest_forget_own(struct latest *l, const char *type, const char *key)
+{
+    struct key k = key_of(type, key, true);
+    struct latest_value *value = map_remove(&l->values, (struct view){k.bytes, k.n});
+    if (!value)
+        return;
+    l->own--;
+    record_destroy(value->record);
+    free(value);
 }
 
 bool latest_next(const struct latest *l, size_t *at, const struct record **out)

@@ -1,6 +1,7 @@
 /*
  * The newest value per (type, key) of a tenant's `latest` events, for sockets that come later. Bounded: keys
- * over the maximum are delivered, but not kept. Thread: the loop's.
+ * over the maximum are delivered, but not kept. What this gateway itself makes has a space of its own, which
+ * its maker keeps within bounds. Thread: the loop's.
  */
 #ifndef PORTAL_GATEWAY_CORE_LATEST_H
 #define PORTAL_GATEWAY_CORE_LATEST_H
@@ -20,6 +21,7 @@ struct latest_value {
 
 struct latest {
     struct map values;
+    size_t own; /* of them */
 };
 
 void latest_init(struct latest *l);
@@ -29,6 +31,8 @@ void latest_clear(struct latest *l);
 struct latest_value *latest_find(const struct latest *l, const struct record *r);
 /* Keeps a copy of the record as the newest, whose entry stands at place. */
 void latest_keep(struct latest *l, const struct record *r, uint64_t place);
+/* A value of our own is none any more. */
+void latest_forget_own(struct latest *l, const char *type, const char *key);
 /* Walks, as map_next(). */
 bool latest_next(const struct latest *l, size_t *at, const struct record **out);
 

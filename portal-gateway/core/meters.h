@@ -55,6 +55,10 @@
     X(FEED_UP, "portalcast_gateway_feed_up", "gauge", "1 while bound and consuming")                        \
     X(FEED_STARTS, "portalcast_gateway_feed_starts_total", "counter", "Consumer starts")                    \
     X(RPC_UP, "portalcast_gateway_rpc_up", "gauge", "1 while requests can be sent")                         \
+    X(PRESENT, "portalcast_gateway_present_users", "gauge",                                                 \
+      "Users announced as present, of all tenants and on any gateway")                                      \
+    X(PRESENCE_HIDDEN, "portalcast_gateway_present_users_hidden", "gauge",                                  \
+      "Users here over PRESENCE_USERS, whose presence is not announced")                                    \
     X(INBOX, "portalcast_gateway_mailbox_letters", "gauge", "Letters waiting for the loop")                 \
     X(INBOX_FULL, "portalcast_gateway_mailbox_full_total", "counter",                                       \
       "Times the loop did not take letters in time")                                                        \

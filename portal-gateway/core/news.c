@@ -2,7 +2,9 @@
 #include "portal-gateway/core/hub.h"
 #include "portal-gateway/core/inside.h"
 #include "portal-gateway/core/meters.h"
+#include "portal-gateway/core/presence.h"
 #include "portal-gateway/core/tenant.h"
+#include "portal-gateway/core/typing.h"
 #include "shared/json.h"
 #include "shared/log.h"
 #include <string.h>
@@ -60,11 +62,20 @@ static void offer_chain(struct hub *h, struct tenant *t, struct record *r)
             record_destroy(r);
             continue;
         }
+        if (!strcmp(r->event.type, "typing"))
+            typing_hear(t->typing, r, loop_now_ms(h->loop));
         enum stream_verdict verdict = stream_offer(&t->stream, r, loop_now_ms(h->loop));
         count(verdict);
         if (verdict == STREAM_STRANGE)
             tenant_want_head(t);
     }
+}
+
+void news_offer(struct tenant *t, struct record *r)
+{
+    offer_chain(t->hub, t, r);
+    settle(t->hub, t);
+    loop_wake_signal(t->hub->wake); /* which pumps */
 }
 
 static void on_events(struct hub *h, struct news *n)
@@ -101,6 +112,7 @@ static void on_bound(struct hub *h, struct news *n)
         return;
     t->bound = true;
     tenant_want_head(t);
+    presence_bound(t->presence);
 }
 
 static void on_rpc_up(struct hub *h, struct news *n)
@@ -142,6 +154,7 @@ static void take_head(struct hub *h, struct tenant *t, struct head *item)
         log_warn("stream_reset", "tenant=%s epoch=%s head=%llu", t->id, item->head.epoch,
                  (unsigned long long)item->head.seq);
         tenant_want_head(t);
+        presence_repeat(t->presence);
         break;
     }
     offer_chain(h, t, item->latest);

@@ -21,6 +21,8 @@ enum profile {
 #undef X
 };
 
+enum { PRESENCE_USERS_MOST = 1000 };
+
 struct policy {
     enum profile profile;
     int64_t ping_interval_ms, ping_timeout_ms;
@@ -43,6 +45,8 @@ struct policy {
     size_t lag_bytes;               /* of own frames (answers, refusals) that wait for a socket */
     int64_t lag_ms;                 /* a socket that took nothing for so long is cut */
     size_t bind_all_over;           /* tenants present; over that `tenant.#` is bound once */
+    size_t presence_users;          /* of a tenant, that are announced; 0: presence is off */
+    int64_t presence_lease_ms;      /* how long the word of another gateway counts */
     bool recovery;                  /* Socket.IO: pid and a trailing offset on every event */
 };
 

@@ -3,6 +3,7 @@
  * the session; there is no error packet. A refusal for good is answered by CONNECT_ERROR, after which the
  * client does not try again by itself; whatever is temporary closes the transport, after which it does.
  */
+#include "portal-gateway/core/client_event.h"
 #include "portal-gateway/core/hello.h"
 #include "portal-gateway/core/hub.h"
 #include "portal-gateway/core/inside.h"
@@ -82,9 +83,48 @@ static void stream_disconnect(struct session *s, const struct sio_namespace *nsp
 static void stream_event(struct session *s, const struct sio_namespace *nsp, const struct sio_args *args,
                          const uint64_t *ack)
 {
+    struct view name, argument = {NULL, 0};
+    struct json_iter it = json_iter(args->array);
+    struct receipt receipt = {.wanted = ack != NULL, .ack = ack ? *ack : 0};
     (void)nsp;
-    (void)ack;
-    log_debug("unknown_event", "session=%s bytes=%zu", s->id, args->array.n);
+    if (!json_next_element(&it, &name))
+        return;
+    if (!json_next_element(&it, &argument))
+        argument.n = 0;
+    bool known = args->attachment_count ? client_binary_event(s, name, &receipt)
+                                        : client_event(s, name, argument, &receipt);
+    if (!known)
+        log_debug("unknown_event", "session=%s bytes=%zu", s->id, args->array.n);
+}
+
+/* As the only argument of the answer. */
+static void acknowledge(struct session *s, const struct receipt *receipt, struct view object)
+{
+    struct buf b;
+    buf_init(&b, object.n + 2);
+    buf_add_char(&b, '[');
+    buf_add_view(&b, object);
+    buf_add_char(&b, ']');
+    sio_send_ack(s, &sio_stream, receipt->ack, &(struct sio_args){.array = buf_view(&b)});
+    buf_free(&b);
+}
+
+static void refuse_event(struct session *s, const struct receipt *receipt, const char *code, const char *text)
+{
+    struct buf b;
+    struct json_writer w;
+    buf_init(&b, CONTROL_BYTES_MAX);
+    jw_init(&w, &b);
+    jw_begin(&w, '{');
+    jw_key_bool(&w, "ok", false);
+    jw_key(&w, "error");
+    jw_begin(&w, '{');
+    jw_key_text(&w, "code", code);
+    jw_key_text(&w, "message", text);
+    jw_end(&w, '}');
+    jw_end(&w, '}');
+    acknowledge(s, receipt, buf_view(&b));
+    buf_free(&b);
 }
 
 const struct sio_namespace sio_stream = {"/", stream_presence, stream_connect, stream_disconnect,
@@ -139,7 +179,7 @@ static void send_cursor(struct session *s, struct view offset)
 }
 
 /* Still held: the transport stays, and with another token it may try again. */
-static void refuse_held(struct session *s, enum refusal why)
+static void turn_away(struct session *s, enum refusal why)
 {
     session_sign_out(s);
     refuse_stream(s, why);
@@ -341,6 +381,8 @@ const struct protocol protocol_sio = {
     .greet = greet,
     .ping = ping,
     .cursor = send_cursor,
-    .refuse = refuse_held,
+    .turn_away = turn_away,
     .kick = kick,
+    .acknowledge = acknowledge,
+    .refuse = refuse_event,
 };

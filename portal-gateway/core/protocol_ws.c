@@ -4,6 +4,7 @@
  * The token comes with the upgrade or in the first message; who is refused is told why and closed with 4401.
  * Later mistakes are answered and cost nothing else.
  */
+#include "portal-gateway/core/client_event.h"
 #include "portal-gateway/core/hello.h"
 #include "portal-gateway/core/hub.h"
 #include "portal-gateway/core/recovery.h"
@@ -18,15 +19,11 @@ static void send_error(struct session *s, struct view id, const char *code, cons
     struct buf b;
     buf_init(&b, CONTROL_BYTES_MAX);
     ws_message_write_error(&b, id, code, message);
-    if (b.overflow) { /* a giant id */
-        buf_clear(&b);
-        ws_message_write_error(&b, (struct view){NULL, 0}, code, message);
-    }
     session_send(s, frame_create(WS_TEXT, buf_view(&b)));
     buf_free(&b);
 }
 
-static void refuse(struct session *s, enum refusal why)
+static void turn_away(struct session *s, enum refusal why)
 {
     send_error(s, (struct view){NULL, 0}, refusal_code(why), refusal_text(why));
     session_close(s, why == REFUSAL_TOKEN_REVOKED   ? CLOSE_REVOKED
@@ -39,7 +36,7 @@ static void sign_in(struct session *s, struct view token)
     enum refusal why;
     if (session_sign_in(s, token, &why))
         return;
-    refuse(s, why);
+    turn_away(s, why);
 }
 
 static void on_open(struct session *s)
@@ -92,6 +89,51 @@ static void on_auth(struct session *s, const struct ws_message *m)
         send_error(s, m->id, "CONFLICT", "signed in already");
 }
 
+/* What a client says before it is told that it is in. */
+static bool is_in(struct session *s, const struct ws_message *m)
+{
+    if (s->state == SESSION_LIVE)
+        return true;
+    if (s->state == SESSION_HELD)
+        send_error(s, m->id, "UNAVAILABLE", "not ready yet");
+    else
+        send_error(s, m->id, "UNAUTHENTICATED", "sign in first");
+    return false;
+}
+
+static struct receipt receipt_of(const struct ws_message *m)
+{
+    return (struct receipt){.wanted = m->id.n > 0, .id = m->id};
+}
+
+static void on_join(struct session *s, const struct ws_message *m)
+{
+    struct receipt receipt = receipt_of(m);
+    if (is_in(s, m))
+        client_join(s, view_of(m->room), &receipt);
+}
+
+static void on_leave(struct session *s, const struct ws_message *m)
+{
+    struct receipt receipt = receipt_of(m);
+    if (is_in(s, m))
+        client_leave(s, view_of(m->room), &receipt);
+}
+
+static void on_emit(struct session *s, const struct ws_message *m)
+{
+    struct receipt receipt = receipt_of(m);
+    if (is_in(s, m) && !client_event(s, m->event, m->data, &receipt))
+        send_error(s, m->id, "UNKNOWN_EVENT", "nothing here knows this event");
+}
+
+static void on_refresh(struct session *s, const struct ws_message *m)
+{
+    struct receipt receipt = receipt_of(m);
+    if (is_in(s, m))
+        client_refresh(s, view_of(m->token), &receipt);
+}
+
 static void on_ping(struct session *s, const struct ws_message *m)
 {
     (void)m;
@@ -104,8 +146,8 @@ static void on_unknown(struct session *s, const struct ws_message *m)
 }
 
 static void (*const handlers[])(struct session *, const struct ws_message *) = {
-    [WS_MESSAGE_AUTH] = on_auth,
-    [WS_MESSAGE_PING] = on_ping,
+    [WS_MESSAGE_AUTH] = on_auth,       [WS_MESSAGE_JOIN] = on_join,       [WS_MESSAGE_LEAVE] = on_leave,
+    [WS_MESSAGE_EMIT] = on_emit,       [WS_MESSAGE_REFRESH] = on_refresh, [WS_MESSAGE_PING] = on_ping,
     [WS_MESSAGE_UNKNOWN] = on_unknown,
 };
 
@@ -128,6 +170,20 @@ static void ping(struct session *s)
     session_send(s, frame_ref(s->hub->ws_ping));
 }
 
+static void acknowledge(struct session *s, const struct receipt *receipt, struct view object)
+{
+    struct buf b;
+    buf_init(&b, object.n + CONTROL_BYTES_MAX);
+    ws_message_write_ack(&b, receipt->id, object);
+    session_send(s, frame_create(WS_TEXT, buf_view(&b)));
+    buf_free(&b);
+}
+
+static void refuse(struct session *s, const struct receipt *receipt, const char *code, const char *text)
+{
+    send_error(s, receipt->id, code, text);
+}
+
 const struct protocol protocol_ws = {
     .name = "ws",
     .close_codes = true,
@@ -136,6 +192,8 @@ const struct protocol protocol_ws = {
     .greet = greet,
     .ping = ping,
     .cursor = send_cursor,
-    .refuse = refuse,
+    .turn_away = turn_away,
     .kick = kick,
+    .acknowledge = acknowledge,
+    .refuse = refuse,
 };

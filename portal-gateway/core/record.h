@@ -14,6 +14,7 @@
 struct record {
     struct record *next; /* in a chain; the holder's business */
     struct event event;
+    bool own;     /* made by this gateway, and its maker's to keep within bounds */
     size_t bytes; /* of body */
     char body[];
 };

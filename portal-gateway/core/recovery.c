@@ -8,7 +8,7 @@
 #include "shared/json.h"
 #include "shared/log.h"
 #include "shared/mem.h"
-#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,24 +33,57 @@ void recovery_wish_sio(struct session *s, struct view pid, struct view offset)
     w->is_unreadable = !w->has_offset && json_type(offset) != JSON_NONE;
 }
 
+static void on_right(struct rights_wait *wait, const struct answer *answer)
+{
+    struct wished_room *room = container_of(wait, struct wished_room, wait);
+    bool denied = !strcmp(answer->code, "NOT_FOUND");
+    room->right = answer->ok ? ROOM_GRANTED : denied ? ROOM_DENIED : ROOM_UNKNOWN;
+    if (denied)
+        log_warn("join_denied", "session=%s tenant=%s user=\"%s\" room=\"%s\"", room->session->id,
+                 tenant_id(room->session->tenant), room->session->sub, room->name);
+    if (room->right != ROOM_UNKNOWN && !room->session->wish->asking) /* else the next tick asks again */
+        tenant_open(room->session->tenant);
+}
+
+static void name_rooms(struct session *s, struct view rooms)
+{
+    struct wish *w = s->wish;
+    char name[EVENT_ROOM_BYTES_MAX + 1];
+    struct view one;
+    struct json_iter it = json_iter(rooms);
+    for (struct json_iter count = it; json_next_element(&count, &one);)
+        w->room_count++;
+    w->rooms = xcalloc(w->room_count + 1, sizeof *w->rooms);
+    for (size_t i = 0; json_next_element(&it, &one); i++) {
+        struct wished_room *room = &w->rooms[i];
+        room->session = s;
+        room->name = xstrdup(json_copy_string(one, name, sizeof name) ? name : "");
+        rights_wait_init(&room->wait, on_right);
+    }
+}
+
 void recovery_wish_ws(struct session *s, struct view offset, struct view rooms)
 {
-    if (json_type(offset) == JSON_NONE)
-        return;
     recovery_forget(s);
+    if (json_type(offset) == JSON_NONE && json_type(rooms) != JSON_ARRAY)
+        return;
     struct wish *w = s->wish = xcalloc(1, sizeof *w);
     w->has_offset = read_offset(offset, &w->offset);
-    if (json_type(rooms) == JSON_ARRAY) {
-        w->text = xstrndup(rooms.p, rooms.n);
-        w->rooms = (struct view){w->text, rooms.n};
-    }
+    w->is_unreadable = !w->has_offset && json_type(offset) != JSON_NONE;
+    name_rooms(s, rooms);
 }
 
 void recovery_forget(struct session *s)
 {
-    if (s->wish)
-        free(s->wish->text);
-    free(s->wish);
+    struct wish *w = s->wish;
+    if (!w)
+        return;
+    for (size_t i = 0; i < w->room_count; i++) {
+        rights_cancel(&w->rooms[i].wait);
+        free(w->rooms[i].name);
+    }
+    free(w->rooms);
+    free(w);
     s->wish = NULL;
 }
 
@@ -158,14 +191,37 @@ static enum recovery decide_sio(struct session *s)
     return compare_with_stream(s);
 }
 
+/* Whether it is known of every room that the client names; asks for those of which it is not. What the token
+ * does not give and is no conversation the state-manager denies. */
+static bool knows_rights(struct session *s)
+{
+    struct wish *w = s->wish;
+    bool known = true;
+    w->asking = true;
+    for (size_t i = 0; i < w->room_count; i++) {
+        struct wished_room *room = &w->rooms[i];
+        if (room->right == ROOM_UNKNOWN) {
+            room->right = ROOM_ASKED;
+            rights_ask(s->tenant->rights, &room->wait, view_of(room->name), loop_now_ms(s->hub->loop));
+        }
+        known &= room->right == ROOM_GRANTED || room->right == ROOM_DENIED;
+    }
+    w->asking = false;
+    return known;
+}
+
 static enum recovery decide_ws(struct session *s)
 {
     struct wish *w = s->wish;
+    const char *epoch = s->tenant->stream.at.epoch;
+    if (!knows_rights(s))
+        return RECOVERY_WAIT;
+    if (!w->has_offset && !w->is_unreadable)
+        return RECOVERY_NONE;
     w->from = w->offset;
-    if (!w->has_offset ||
-        (!is_epoch(&w->from, s->tenant->stream.at.epoch) && (*w->from.epoch || w->from.seq)))
+    if (!w->has_offset || (!is_epoch(&w->from, epoch) && (*w->from.epoch || w->from.seq)))
         return refuse(s, "another_history");
-    memcpy(w->from.epoch, s->tenant->stream.at.epoch, sizeof w->from.epoch);
+    snprintf(w->from.epoch, sizeof w->from.epoch, "%s", epoch);
     return compare_with_stream(s);
 }
 
@@ -208,6 +264,13 @@ static void take_over(struct session *s)
     inside_fence(s);
 }
 
+void recovery_join_wished(struct session *s, const struct since *since)
+{
+    for (size_t i = 0; s->wish && i < s->wish->room_count; i++)
+        if (s->wish->rooms[i].right == ROOM_GRANTED)
+            session_join_since(s, view_of(s->wish->rooms[i].name), since);
+}
+
 void recovery_begin(struct session *s)
 {
     meter_add(RECOVERED, 1);
@@ -217,6 +280,7 @@ void recovery_begin(struct session *s)
     tenant_join_rooms(s->tenant, s, &beginning);
     s->pending = s->replaying = true;
     if (s->protocol == &protocol_ws) { /* says at once what follows */
+        recovery_join_wished(s, &beginning);
         s->heard = s->wish->from.seq;
         tenant_make_live(s->tenant, s, true);
         return;

@@ -13,9 +13,18 @@
 #define PORTAL_GATEWAY_CORE_RECOVERY_H
 
 #include "portal-gateway/core/pid.h"
+#include "portal-gateway/core/rights.h"
 #include "portal-gateway/core/session.h"
 #include "shared/view.h"
 #include <stdbool.h>
+
+/* A room that a client of /ws was in, and whether it may be. */
+struct wished_room {
+    struct rights_wait wait;
+    struct session *session;
+    char *name;
+    enum { ROOM_UNKNOWN, ROOM_ASKED, ROOM_GRANTED, ROOM_DENIED } right;
+};
 
 /* What a client wants to go on from. Lifetime: until its session is live. */
 struct wish {
@@ -23,8 +32,9 @@ struct wish {
     struct pid pid;          /* read and found good */
     struct position offset;
     bool has_offset, is_unreadable;
-    struct view rooms;    /* /ws: an array of names; points into `text` */
-    char *text;           /* owned; or NULL */
+    struct wished_room *rooms; /* /ws */
+    bool asking;               /* about them, just now: answers may come from within */
+    size_t room_count;
     struct position from; /* once it is decided */
     uint64_t bytes;       /* of the events that were sent again so far */
     bool wants_log;       /* waits for the log behind `from` */
@@ -46,6 +56,8 @@ enum recovery recovery_decide(struct session *s);
 void recovery_displace(struct session *s);
 /* It becomes the session that it was, and hears on from there. */
 void recovery_begin(struct session *s);
+/* A new session after all: the rooms that it names it is in from now on. */
+void recovery_join_wished(struct session *s, const struct since *since);
 /* It has heard everything that it missed, or has caught up from below the ring: live, with the newest values.
  */
 void recovery_complete(struct session *s);

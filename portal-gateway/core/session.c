@@ -1,4 +1,5 @@
 #include "portal-gateway/core/session.h"
+#include "portal-gateway/core/client_event.h"
 #include "portal-gateway/core/guests.h"
 #include "portal-gateway/core/hub.h"
 #include "portal-gateway/core/meters.h"
@@ -276,6 +277,7 @@ void session_forget_claims(struct session *s)
 
 static void forget_identity(struct session *s)
 {
+    client_forget(s);
     if (s->tenant)
         tenant_remove(s->tenant, s);
     s->tenant = NULL;

@@ -14,6 +14,7 @@
 
 #include "portal-gateway/core/beat.h"
 #include "portal-gateway/core/frame.h"
+#include "portal-gateway/core/policy.h"
 #include "portal-gateway/core/rate.h"
 #include "portal-gateway/core/room.h"
 #include "shared/list.h"
@@ -104,8 +105,8 @@ enum session_due {
 enum {
     SESSION_ID_SIZE = 21,
     SECRET_ID_SIZE = SESSION_ID_SIZE + GATEWAY_TAG_CHARS,
-    CONTROL_MAX = 320,         /* own frames waiting; a peer that makes more is cut */
-    CONTROL_POLLED_MAX = 16384 /* ... one that polls: a single POST may ask for many answers */
+    CONTROL_MAX = 320 + PRESENCE_USERS_MOST, /* own frames waiting; a peer that makes more is cut */
+    CONTROL_POLLED_MAX = 16384               /* ... one that polls: a single POST may ask for many answers */
 };
 
 /* A session that is further behind than the ring reaches: it reads the log (past.h). */
@@ -157,6 +158,7 @@ struct session {
     struct guest *guest;            /* of its address; NULL: not counted */
     struct list calls;              /* of its client's that wait for their answer: client_event.c */
     struct bucket messages, bytes;  /* what the client says */
+    bool present;                   /* counted in its tenant's presence */
     int64_t expires_wall_ms;
     int64_t due[DUE_COUNT]; /* monotonic ms; 0: not */
     int64_t armed_ms;       /* when the timer fires; 0: it does not */
@@ -205,15 +207,17 @@ void session_end_reading(struct session *s);
 
 /* The rooms that the token gives. */
 void session_join_token_rooms(struct session *s, const struct claims *claims, const struct since *since);
+/* Another token: leaves what it does not give any more, is in what it gives besides from now on. */
+void session_change_token_rooms(struct session *s, const struct claims *claims);
 /* Rooms that the client asked for, its right to them checked; a live session.
  * Is in from now on, respectively not any more. False: it was (not) in already. */
 bool session_join(struct session *s, struct view room);
 bool session_join_since(struct session *s, struct view room, const struct since *since);
-/* Its join is recorded at that offset. When the stream has passed it, it is in place now; else the stream
- * will see to it. */
-void session_joined_at(struct session *s, struct view room, const char *offset);
 bool session_leave(struct session *s, struct view room);
 bool session_is_in(const struct session *s, struct view room);
+/* Its record of a join stands at that offset ("<epoch>-<seq>"): it is in from there on, at once when the
+ * stream has passed that already. False: that is no offset. */
+bool session_joined_at(struct session *s, struct view room, const char *offset) MUSTCHECK;
 /* Whether its joins and leaves have to be recorded in the stream, so that a recovery knows of them:
  * Socket.IO. They are in place once the stream has passed the record (inside.h). */
 bool session_is_recorded(const struct session *s);
@@ -256,11 +260,12 @@ struct protocol {
     /* The event `portalcast:cursor`: a JSON string, where the stream stands. */
     void (*cursor)(struct session *s, struct view offset);
     /* Its tenant does not let it in; it stays a stranger, or is closed. */
-    void (*refuse)(struct session *s, enum refusal why);
+    void (*turn_away)(struct session *s, enum refusal why);
     /* The server ends it for good: the client is told not to come back by itself. */
     void (*kick)(struct session *s);
-    /* An answer to what the client said (client_event.h); a JSON object. */
-    void (*answer)(struct session *s, const struct receipt *receipt, struct view json);
+    /* The answer to what its client said (client_event.h), a JSON object; why it is refused. */
+    void (*acknowledge)(struct session *s, const struct receipt *receipt, struct view object);
+    void (*refuse)(struct session *s, const struct receipt *receipt, const char *code, const char *text);
 };
 
 extern const struct protocol protocol_sio, protocol_eio, protocol_ws;

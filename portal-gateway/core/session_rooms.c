@@ -40,6 +40,39 @@ void session_join_token_rooms(struct session *s, const struct claims *claims, co
     join_all(s, "", &claims->rooms, since);
 }
 
+static bool lists(const struct token_list *names, struct view name)
+{
+    for (size_t i = 0; i < names->count; i++)
+        if (view_is(name, names->items[i]))
+            return true;
+    return false;
+}
+
+static bool gives(const struct claims *claims, struct view room)
+{
+    struct view rest = room, prefix;
+    if (lists(&claims->rooms, room))
+        return true;
+    if (!view_split(&rest, ':', &prefix) || !rest.p)
+        return false;
+    if (view_is(prefix, "user"))
+        return view_is(rest, claims->sub);
+    return (view_is(prefix, "role") && lists(&claims->roles, rest)) ||
+           (view_is(prefix, "team") && lists(&claims->teams, rest));
+}
+
+void session_change_token_rooms(struct session *s, const struct claims *claims)
+{
+    struct since now = since_now(s->tenant);
+    for (unsigned i = s->member.count; i > 0; i--) { /* the last one takes the place of one that is left */
+        const struct membership *in = &s->member.rooms[i - 1];
+        struct view name = {in->room->name, in->room->name_bytes};
+        if (name.n && !in->asked_for && !gives(claims, name))
+            room_leave(in->room, &s->member);
+    }
+    session_join_token_rooms(s, claims, &now);
+}
+
 bool session_join(struct session *s, struct view room)
 {
     struct since now = since_now(s->tenant);
@@ -51,13 +84,15 @@ bool session_join_since(struct session *s, struct view room, const struct since 
     return room.n && join(s, room, since, true);
 }
 
-void session_joined_at(struct session *s, struct view room, const char *offset)
+bool session_joined_at(struct session *s, struct view room, const char *offset)
 {
     struct position at;
     const struct stream *stream = &s->tenant->stream;
-    bool known = offset_parse(view_of(offset), at.epoch, &at.seq) && !strcmp(at.epoch, stream->at.epoch);
-    if (!known || at.seq <= stream->at.seq)
+    if (!offset_parse(view_of(offset), at.epoch, &at.seq))
+        return false;
+    if (at.seq <= stream->at.seq || strcmp(at.epoch, stream->at.epoch) != 0)
         session_join(s, room); /* unless it is in */
+    return true;
 }
 
 bool session_leave(struct session *s, struct view room)

@@ -2,7 +2,10 @@
 #include "portal-gateway/core/hub.h"
 #include "portal-gateway/core/inside.h"
 #include "portal-gateway/core/meters.h"
+#include "portal-gateway/core/presence.h"
 #include "portal-gateway/core/recovery.h"
+#include "portal-gateway/core/rights.h"
+#include "portal-gateway/core/typing.h"
 #include "shared/json.h"
 #include "shared/log.h"
 #include "shared/mem.h"
@@ -19,6 +22,8 @@ struct tenant *tenant_create(struct hub *hub, const char *id)
     memcpy(t->id, id, strnlen(id, TENANT_ID_MAX));
     stream_init(&t->stream, hub->policy->ring_events, hub->policy->ring_bytes);
     room_index_init(&t->rooms);
+    t->rights = rights_create(t);
+    t->typing = typing_create(t);
     t->everyone = room_get(&t->rooms, (struct view){"", 0});
     list_init(&t->held);
     list_init(&t->dirty);
@@ -28,6 +33,7 @@ struct tenant *tenant_create(struct hub *hub, const char *id)
     roster_init(&t->roster, t);
     revoked_init(&t->revoked);
     map_init(&t->recoverable);
+    t->presence = presence_create(t);
     meter_add(TENANTS, 1);
     return t;
 }
@@ -41,6 +47,9 @@ void tenant_destroy(struct tenant *t)
     revoked_finish(&t->revoked);
     roster_finish(&t->roster);
     past_finish(&t->past);
+    typing_destroy(t->typing);
+    rights_destroy(t->rights);
+    presence_destroy(t->presence);
     stream_finish(&t->stream);
     room_unref(t->everyone);
     room_index_finish(&t->rooms);
@@ -98,6 +107,8 @@ void tenant_make_live(struct tenant *t, struct session *s, bool recovered)
     session_set_due(s, DUE_CONNECT, 0);
     session_set_due(s, DUE_TOKEN_WARNING, s->due[DUE_TOKEN_EXPIRY] - t->hub->policy->token_warning_ms);
     session_set_state(s, SESSION_LIVE);
+    presence_arrive(t->presence, s->sub);
+    s->present = true;
     log_info("session_live", "session=%s protocol=%s tenant=%s user=\"%s\" recovered=%d", s->id,
              s->protocol->name, t->id, s->sub, recovered);
     session_told(s);
@@ -109,7 +120,7 @@ void tenant_make_live(struct tenant *t, struct session *s, bool recovered)
 static void let_in(struct tenant *t, struct session *s)
 {
     if (revoked_has(&t->revoked, s->sub, s->jti ? s->jti : "", s->issued_ms)) {
-        s->protocol->refuse(s, REFUSAL_TOKEN_REVOKED);
+        s->protocol->turn_away(s, REFUSAL_TOKEN_REVOKED);
         return;
     }
     enum recovery recovery = recovery_decide(s);
@@ -127,6 +138,7 @@ static void let_in(struct tenant *t, struct session *s)
     }
     struct since now = {t->stream.at.seq, t->stream.ring.head};
     tenant_join_rooms(t, s, &now);
+    recovery_join_wished(s, &now);
     tenant_make_live(t, s, false);
     session_pump(s);
 }
@@ -145,9 +157,13 @@ void tenant_add(struct tenant *t, struct session *s)
 
 void tenant_remove(struct tenant *t, struct session *s)
 {
+    if (s->present)
+        presence_depart(t->presence, s->sub);
+    s->present = false;
     list_unlink(&s->queued);
     if (map_get(&t->recoverable, view_of(s->id)) == s)
         map_remove(&t->recoverable, view_of(s->id));
+    typing_forget(t->typing, s);
     member_finish(&s->member);
     if (!--t->sessions)
         t->empty_since_ms = loop_now_ms(t->hub->loop);
@@ -232,6 +248,8 @@ void tenant_take_past(struct tenant *t, struct replay *answer)
 void tenant_tick(struct tenant *t)
 {
     past_forget_old(&t->past, loop_now_ms(t->hub->loop));
+    typing_tick(t->typing, loop_now_ms(t->hub->loop));
+    presence_tick(t->presence, loop_now_ms(t->hub->loop));
     tenant_ask_past(t);
     tenant_open(t);
 }

@@ -17,11 +17,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct presence;
+struct rights;
+struct typing;
+
 struct tenant {
     struct hub *hub;
     char id[TENANT_ID_MAX + 1];
     struct stream stream;
+    struct presence *presence; /* NULL: off */
     struct room_index rooms;
+    struct rights *rights; /* what is known of rooms that depend on data */
+    struct typing *typing;
     struct room *everyone; /* the implicit room, with a name that no event can give */
     struct list held;      /* sessions that wait to be let in: for the stream to be in place, or a recovery */
     struct list dirty;     /* live and recovering sessions with something to send */

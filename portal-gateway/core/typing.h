@@ -20,7 +20,7 @@ struct typing;
 enum { TYPING_MS = 8000 };
 
 struct typing *typing_create(struct tenant *t);
-void typing_destroy(struct typing *ty);
+void typing_destroy(struct typing *ty); /* NULL-safe */
 /* The client of a session says so; the caller has checked that it may. */
 void typing_say(struct typing *ty, struct session *s, const char *conversation_id, bool is_typing);
 /* The session goes: whatever it was typing has ended. */

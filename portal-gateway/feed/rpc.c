@@ -113,9 +113,7 @@ static bool publish_only(struct rpc *r, const struct question *q, struct err *er
 
 static void write_question(const struct question *q, struct buf *out)
 {
-    if (q->body)
-        buf_add_view(out, (struct view){q->body, q->body_n});
-    else if (q->news->kind == NEWS_HEADS_FAILED)
+    if (q->news->kind == NEWS_HEADS_FAILED)
         rpc_write_heads(out, q->news->heads);
     else
         rpc_write_replay(out, q->news->tenant_id, &q->news->replay.after, REPLAY_LIMIT);
@@ -123,15 +121,16 @@ static void write_question(const struct question *q, struct buf *out)
 
 static bool publish(struct rpc *r, struct question *q, struct err *err)
 {
-    struct buf body;
+    struct buf body; /* of what is not written yet */
     char id[24], message_id[64];
     int n = snprintf(id, sizeof id, "%" PRIu64, q->id);
     int m_n = snprintf(message_id, sizeof message_id, "%s-%s", r->gateway_id, id);
     buf_init(&body, REQUEST_MAX);
-    write_question(q, &body);
+    if (!q->body)
+        write_question(q, &body);
     struct broker_message m = {.exchange = VIEW(""),
                                .routing_key = VIEW(RPC_QUEUE),
-                               .body = buf_view(&body),
+                               .body = q->body ? (struct view){q->body, q->body_n} : buf_view(&body),
                                .message_id = {message_id, (size_t)m_n},
                                .correlation_id = {id, (size_t)n},
                                .reply_to = VIEW(BROKER_REPLY_TO),
@@ -139,6 +138,8 @@ static bool publish(struct rpc *r, struct question *q, struct err *err)
                                .mandatory = true};
     bool fine = broker_publish(r->broker, &m, NULL, err);
     buf_free(&body);
+    free(q->body); /* it may be large, and is needed once */
+    q->body = NULL;
     return fine;
 }
 

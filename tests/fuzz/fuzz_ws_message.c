@@ -14,6 +14,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     MUST(message.type <= WS_MESSAGE_UNKNOWN && strlen(message.token) <= TOKEN_MAX_BYTES);
+    MUST(message.id.n <= WS_MESSAGE_ID_MAX && view_is_utf8(view_of(message.room)));
+    MUST(message.type == WS_MESSAGE_AUTH || !message.rooms.n);
+    MUST((message.type == WS_MESSAGE_EMIT) == (json_type(message.event) == JSON_STRING));
+    MUST((message.type == WS_MESSAGE_JOIN || message.type == WS_MESSAGE_LEAVE) == (*message.room != 0));
     struct buf out;
     buf_init(&out, size * 2 + 256);
     ws_message_write_error(&out, message.id, "CODE", "why");

@@ -79,6 +79,7 @@ static void keep_ask(void *ctx, const char *tenant_id, uint64_t token, struct vi
 {
     (void)ctx;
     (void)tenant_id;
+    stage.asks++;
     stage.asked_token = token;
     buf_clear(&stage.asked);
     buf_add_view(&stage.asked, request);
@@ -89,6 +90,7 @@ static void keep_publish(void *ctx, const char *tenant_id, const char *type, str
     (void)ctx;
     (void)tenant_id;
     (void)type;
+    stage.publishes++;
     buf_clear(&stage.published);
     buf_add_view(&stage.published, body);
 }
@@ -131,11 +133,12 @@ void stage_set_up(void)
                                    .lag_ms = 30000,
                                    .bind_all_over = 1000,
                                    .recovery = true};
-    stage.binds = stage.past_asked = 0;
+    stage.binds = stage.past_asked = stage.asks = stage.publishes = 0;
     stage.asked_token = 0;
-    buf_init(&stage.asked, 64 << 10);
+    buf_init(&stage.asked, 512 << 10);
     buf_init(&stage.published, 64 << 10);
     stage.token_seconds = 3600;
+    stage.token_tenant = "t1";
     stage.rules = token_rules_create(&options, &err);
     ck_assert_ptr_nonnull(stage.rules);
     stage.loop = loop_create();
@@ -152,14 +155,14 @@ void stage_tear_down(void)
     token_rules_destroy(stage.rules);
 }
 
-static char *token_of(const char *sub, const char *more)
+char *token_of(const char *sub, const char *more)
 {
     char claims[512];
     struct err err;
     int64_t now = clock_wall_ms() / 1000;
     snprintf(claims, sizeof claims,
-             "{\"tenantId\":\"t1\",\"sub\":\"%s\",\"role\":\"agent\",\"iat\":%lld,\"exp\":%lld%s}", sub,
-             (long long)now, (long long)now + stage.token_seconds, more);
+             "{\"tenantId\":\"%s\",\"sub\":\"%s\",\"role\":\"agent\",\"iat\":%lld,\"exp\":%lld%s}",
+             stage.token_tenant, sub, (long long)now, (long long)now + stage.token_seconds, more);
     return token_sign_hs256(SECRET, claims, &err);
 }
 
@@ -206,6 +209,11 @@ void sign_in(struct sink *k, const char *sub, const char *more)
     say(k, b.data);
     buf_free(&b);
     free(token);
+}
+
+void settle(uint64_t token, const char *text)
+{
+    asks_settle(&stage.hub->asks, token, view_of(text));
 }
 
 void answer_heads(const struct position *asked, const char *epoch, uint64_t seq)

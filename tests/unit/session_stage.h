@@ -34,8 +34,11 @@ struct stage {
     struct position past_after; /* where the log was last asked for from below a ring */
     uint64_t asked_token;       /* of the last question of somebody's */
     struct buf asked;           /* its text */
+    size_t asks;                /* how many there were */
     struct buf published;       /* what was last to go to the exchange */
+    size_t publishes;           /* how much there was */
     int token_seconds;          /* until the tokens of sign_in() expire */
+    const char *token_tenant;   /* of theirs */
 };
 
 extern struct stage stage;
@@ -50,6 +53,10 @@ struct sink *live(const struct protocol *protocol, const char *sub, const char *
 void gone(struct sink *k);
 void say(struct sink *k, const char *message);
 void sign_in(struct sink *k, const char *sub, const char *more);
+/* A token as sign_in() uses; the caller frees. */
+char *token_of(const char *sub, const char *more);
+/* The state-manager's answer to a question ("": none in time). */
+void settle(uint64_t token, const char *text);
 const char *heard(const struct sink *k);
 void forget_output(struct sink *k);
 

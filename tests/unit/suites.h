@@ -10,6 +10,8 @@
     X(backup)       \
     X(base)         \
     X(calls)        \
+    X(client_event) \
+    X(client_rooms) \
     X(commands)     \
     X(committer)    \
     X(config)       \
@@ -31,6 +33,8 @@
     X(peer_answer)  \
     X(peers)        \
     X(poll)         \
+    X(presence)     \
+    X(presence_net) \
     X(rest)         \
     X(restore)      \
     X(room)         \
@@ -44,6 +48,7 @@
     X(store_mongo)  \
     X(stream)       \
     X(tcp)          \
+    X(typing)       \
     X(token)        \
     X(token_keys)   \
     X(worker)       \

@@ -2,6 +2,7 @@
 #include "portal-gateway/core/ws_message.h"
 #include "shared/mem.h"
 #include "tests/unit/suites.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -64,6 +65,88 @@ START_TEST(refuses_a_token_over_its_size)
 }
 END_TEST
 
+static const struct {
+    const char *text;
+    enum err_code code;
+    const char *room, *event, *data, *rooms;
+} more_rows[] = {
+    {"{\"type\":\"join\",\"room\":\"a\\u003ab\"}", ERR_NONE, "a:b", "", "", ""},
+    {"{\"type\":\"leave\",\"room\":\"r\",\"event\":\"x\"}", ERR_NONE, "r", "", "", ""},
+    {"{\"type\":\"join\"}", ERR_INVALID, "", "", "", ""},
+    {"{\"type\":\"join\",\"room\":\"\"}", ERR_INVALID, "", "", "", ""},
+    {"{\"type\":\"leave\",\"room\":[\"r\"]}", ERR_INVALID, "", "", "", ""},
+    {"{\"type\":\"leave\",\"room\":\"a\\u0000b\"}", ERR_INVALID, "", "", "", ""},
+    {"{\"type\":\"emit\",\"event\":\"x\",\"data\":{\"a\": 1}}", ERR_NONE, "", "\"x\"", "{\"a\": 1}", ""},
+    {"{\"type\":\"emit\",\"event\":\"\"}", ERR_NONE, "", "\"\"", "", ""},
+    {"{\"type\":\"emit\",\"event\":7}", ERR_INVALID, "", "7", "", ""},
+    {"{\"type\":\"emit\",\"data\":7}", ERR_INVALID, "", "", "7", ""},
+    {"{\"type\":\"refresh\",\"token\":7}", ERR_INVALID, "", "", "", ""},
+    {"{\"type\":\"refresh\"}", ERR_NONE, "", "", "", ""},
+    {"{\"type\":\"auth\",\"rooms\":[]}", ERR_NONE, "", "", "", "[]"},
+    {"{\"type\":\"auth\",\"rooms\":[\"a\", \"b\"]}", ERR_NONE, "", "", "", "[\"a\", \"b\"]"},
+    {"{\"type\":\"auth\",\"rooms\":\"a\"}", ERR_INVALID, "", "", "", ""},
+    {"{\"type\":\"auth\",\"rooms\":[\"a\",7]}", ERR_INVALID, "", "", "", ""},
+    {"{\"type\":\"auth\",\"rooms\":[\"\"]}", ERR_INVALID, "", "", "", ""},
+};
+
+START_TEST(reads_what_each_type_has)
+{
+    struct ws_message m;
+    struct err err = {0};
+    ck_assert_msg(ws_message_parse(view_of(more_rows[_i].text), &m, &err) == !more_rows[_i].code, "%s",
+                  more_rows[_i].text);
+    ck_assert_int_eq(err.code, more_rows[_i].code);
+    ck_assert_str_eq(m.room, more_rows[_i].room);
+    ck_assert(view_is(m.event, more_rows[_i].event));
+    ck_assert(view_is(m.data, more_rows[_i].data));
+    ck_assert(view_is(m.rooms, more_rows[_i].rooms));
+}
+END_TEST
+
+START_TEST(names_at_most_a_hundred_rooms)
+{
+    struct ws_message m;
+    struct err err;
+    for (int count = WS_MESSAGE_ROOMS_MAX; count <= WS_MESSAGE_ROOMS_MAX + 1; count++) {
+        struct buf b;
+        buf_init(&b, 65536);
+        buf_add_text(&b, "{\"type\":\"auth\",\"rooms\":[\"r\"");
+        for (int i = 1; i < count; i++)
+            buf_add_text(&b, ",\"r\"");
+        buf_add_text(&b, "]}");
+        ck_assert(ws_message_parse(buf_view(&b), &m, &err) == (count == WS_MESSAGE_ROOMS_MAX));
+        buf_free(&b);
+    }
+}
+END_TEST
+
+START_TEST(an_id_has_its_size)
+{
+    struct ws_message m;
+    struct err err;
+    char text[256], id[WS_MESSAGE_ID_MAX + 2];
+    memset(id, '7', sizeof id - 1);
+    id[sizeof id - 1] = 0;
+    snprintf(text, sizeof text, "{\"type\":\"ping\",\"id\":%s}", id);
+    ck_assert(!ws_message_parse(view_of(text), &m, &err));
+    ck_assert_int_eq(err.code, ERR_INVALID);
+    ck_assert_uint_eq(m.id.n, 0);
+    snprintf(text, sizeof text, "{\"type\":\"ping\",\"id\":%s}", id + 1);
+    ck_assert(ws_message_parse(view_of(text), &m, &err));
+    ck_assert_uint_eq(m.id.n, WS_MESSAGE_ID_MAX);
+}
+END_TEST
+
+START_TEST(an_ack_carries_the_answer)
+{
+    struct buf b;
+    buf_init(&b, 1024);
+    ws_message_write_ack(&b, VIEW("7"), VIEW("{\"ok\":true}"));
+    ck_assert_str_eq(b.data, "{\"type\":\"ack\",\"id\":7,\"data\":{\"ok\":true}}");
+    buf_free(&b);
+}
+END_TEST
+
 START_TEST(an_error_repeats_the_id_as_it_came)
 {
     struct buf b;
@@ -84,6 +167,10 @@ Suite *suite_ws_message(void)
     TCase *t = tcase_create("messages");
     tcase_add_loop_test(t, reads_every_row, 0, (int)countof(rows));
     tcase_add_test(t, refuses_a_token_over_its_size);
+    tcase_add_loop_test(t, reads_what_each_type_has, 0, (int)countof(more_rows));
+    tcase_add_test(t, names_at_most_a_hundred_rooms);
+    tcase_add_test(t, an_id_has_its_size);
+    tcase_add_test(t, an_ack_carries_the_answer);
     tcase_add_test(t, an_error_repeats_the_id_as_it_came);
     suite_add_tcase(s, t);
     return s;

@@ -1,0 +1,119 @@
+/*
+ * Another token on a live connection. It must be the same user's; what it gives counts from now on, and what
+ * the client asked for is asked of the state-manager again. A token that is refused changes nothing: the one
+ * before holds until its end.
+ */
+#include "portal-gateway/core/call.h"
+#include "portal-gateway/core/hello.h"
+#include "portal-gateway/core/hub.h"
+#include "portal-gateway/core/session.h"
+#include "portal-gateway/core/tenant.h"
+#include "shared/clock.h"
+#include "shared/log.h"
+#include "shared/mem.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { REQUEST_BYTES_MAX = 64 << 10 };
+
+static const char event[] = "refresh_token";
+
+static struct view name_of(const struct membership *in)
+{
+    return (struct view){in->room->name, in->room->name_bytes};
+}
+
+static void accept_token(struct session *s, const struct receipt *receipt)
+{
+    struct acceptance r;
+    char at[CLOCK_ISO_SIZE];
+    clock_iso(s->expires_wall_ms, at);
+    accept_begin(&r);
+    jw_key_text(&r.w, "expiresAt", at);
+    hello_write_rooms(&r.w, s);
+    accept_send(s, receipt, &r);
+}
+
+/* Rooms that nobody could say anything about stay: the client was in them by right. */
+static void on_rights(struct call *c, const struct answer *a)
+{
+    static const struct receipt nobody;
+    struct session *s = c->s;
+    for (unsigned i = s->member.count; a->ok && i > 0; i--) {
+        const struct membership *in = &s->member.rooms[i - 1];
+        struct view room = name_of(in), right = rights_read(a->body, room);
+        if (!in->asked_for || json_type(right) != JSON_BOOL || json_is_true(right))
+            continue;
+        log_warn("room_lost", "session=%s tenant=%s user=\"%s\" room=\"%.*s\"", s->id, tenant_id(s->tenant),
+                 s->sub, VIEW_ARG(room));
+        client_leave(s, room, &nobody);
+    }
+    if (!a->ok)
+        log_warn("rights_unknown", "session=%s tenant=%s code=%s why=\"%s\"", s->id, tenant_id(s->tenant),
+                 a->code, a->text);
+    accept_token(s, &c->receipt);
+}
+
+static size_t asked_rooms(const struct session *s, struct view out[static RIGHTS_PER_REQUEST])
+{
+    size_t count = 0;
+    for (unsigned i = 0; i < s->member.count && count < RIGHTS_PER_REQUEST; i++)
+        if (s->member.rooms[i].asked_for)
+            out[count++] = name_of(&s->member.rooms[i]);
+    return count;
+}
+
+static void ask_rights(struct call *c, const struct view *rooms, size_t count)
+{
+    struct buf b;
+    struct json_writer w;
+    buf_init(&b, REQUEST_BYTES_MAX);
+    request_begin(&w, &b, c->s, "rights");
+    rights_write_rooms(&w, rooms, count);
+    jw_end(&w, '}');
+    call_ask(c, buf_view(&b));
+    buf_free(&b);
+}
+
+/* The claims of a token that may stand in for the one before; the caller's. */
+static struct claims *verify(struct session *s, struct view token, enum refusal *why)
+{
+    struct claims *claims = session_verify(s, token, why);
+    if (!claims || (!strcmp(claims->tenant_id, tenant_id(s->tenant)) && !strcmp(claims->sub, s->sub)))
+        return claims;
+    *why = REFUSAL_TOKEN_FOREIGN;
+    claims_release(claims);
+    free(claims);
+    return NULL;
+}
+
+static void take(struct session *s, const struct claims *claims)
+{
+    s->expires_wall_ms = claims->expires_at_s * 1000;
+    int64_t at = loop_now_ms(s->hub->loop) + s->expires_wall_ms - clock_wall_ms();
+    session_set_due(s, DUE_TOKEN_EXPIRY, at);
+    session_set_due(s, DUE_TOKEN_WARNING, at - s->hub->policy->token_warning_ms);
+    session_change_token_rooms(s, claims);
+    log_info("token_refreshed", "session=%s tenant=%s user=\"%s\"", s->id, tenant_id(s->tenant), s->sub);
+}
+
+void client_refresh(struct session *s, struct view token, const struct receipt *receipt)
+{
+    struct view rooms[RIGHTS_PER_REQUEST];
+    enum refusal why = REFUSAL_TOKEN_INVALID;
+    struct claims *claims = verify(s, token, &why);
+    if (!claims) {
+        refuse_client(s, event, receipt, refusal_code(why), refusal_text(why));
+        return;
+    }
+    size_t count = asked_rooms(s, rooms);
+    struct call *c = count ? call_begin(s, event, receipt, 0, on_rights) : NULL;
+    if (c || !count)
+        take(s, claims);
+    claims_release(claims);
+    free(claims);
+    if (c)
+        ask_rights(c, rooms, count);
+    else if (!count)
+        accept_token(s, receipt);
+}
