@@ -9,6 +9,7 @@
 #include "state-manager/core/whatsapp.h"
 #include "state-manager/meters.h"
 #include "state-manager/owners.h"
+#include "state-manager/revocations.h"
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +43,7 @@ struct committer {
     void *ctx;
     atomic_bool healthy;
     struct owners owners;
+    struct revocations revocations;
     struct map by_tenant;
     struct slot *slots;
     struct aside aside;
@@ -71,6 +73,7 @@ struct committer *committer_create(struct store *store, struct jobs *jobs,
     c->last_given = &c->given;
     atomic_init(&c->healthy, true);
     owners_init(&c->owners, store);
+    revocations_init(&c->revocations, store);
     map_init(&c->by_tenant);
     return c;
 }
@@ -80,6 +83,7 @@ void committer_destroy(struct committer *c)
     if (!c)
         return;
     owners_finish(&c->owners);
+    revocations_finish(&c->revocations);
     map_free(&c->by_tenant);
     aside_finish(&c->aside);
     keeper_destroy(c->keeper);
@@ -225,7 +229,12 @@ static void take_job(struct committer *c, struct job *job)
                               .idempotency_key = view_of(job->idempotency_key),
                               .key_use = job->key_use,
                               .reply = &job->reply};
-    if (job->type == JOB_WEBHOOK)
+    struct err err = {0};
+    if (!revocations_admit(&c->revocations, job->caller, &err)) {
+        if (err.code != ERR_UNAUTHENTICATED)
+            store_failed(c, &err);
+        fail_job(job, &err);
+    } else if (job->type == JOB_WEBHOOK)
         unpack_webhook(c, job);
     else if (job->type == JOB_COMMAND)
         add_task(c, job->tenant_id, &command, job);

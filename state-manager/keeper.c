@@ -8,6 +8,7 @@
 #include <string.h>
 
 enum {
+    SESSION_DAYS = 8, /* a gateway recovers nobody older than 7 days: until then his rooms are known */
     STEP_GAP_MS = 20, /* between two steps, at the least */
     STEP_REST = 4,    /* times as long as the step took: most of the time is the callers' */
     STEP_ROWS = 100,
@@ -58,16 +59,18 @@ struct keeper *keeper_create(struct store *store, const struct keeper_options *o
                              void (*give)(void *ctx, struct job *job), void *ctx)
 {
     struct keeper *k = xcalloc(1, sizeof *k);
-    *k = (struct keeper){.store = store,
-                         .options = *options,
-                         .ages = {{DOC_RAW, options->raw_days * DAY_MS},
-                                  {DOC_PARKED, options->raw_days * DAY_MS},
-                                  {DOC_REPLY, options->reply_hours * HOUR_MS},
-                                  {DOC_SESSION, options->log_days * DAY_MS},
-                                  {DOC_REVOCATION, options->revocation_days * DAY_MS},
-                                  {DOC_KIND_COUNT, options->quarantine_days * DAY_MS}},
-                         .give = give,
-                         .ctx = ctx};
+    *k = (struct keeper){
+        .store = store,
+        .options = *options,
+        .ages = {{DOC_RAW, options->raw_days * DAY_MS},
+                 {DOC_PARKED, options->raw_days * DAY_MS},
+                 {DOC_REPLY, options->reply_hours * HOUR_MS},
+                 {DOC_SESSION,
+                  (options->log_days > SESSION_DAYS ? options->log_days : SESSION_DAYS) * DAY_MS},
+                 {DOC_REVOCATION, options->revocation_days * DAY_MS},
+                 {DOC_KIND_COUNT, options->quarantine_days * DAY_MS}},
+        .give = give,
+        .ctx = ctx};
     return k;
 }
 

@@ -9,6 +9,7 @@
 #include "state-manager/core/search.h"
 #include "state-manager/core/tenant.h"
 #include "state-manager/meters.h"
+#include "state-manager/revocations.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,12 +26,14 @@ enum {
 struct reader {
     struct store *store;
     struct jobs *jobs;
+    struct revocations revocations;
 };
 
 struct reader *reader_create(struct store *store, struct jobs *jobs)
 {
     struct reader *r = xcalloc(1, sizeof *r);
-    *r = (struct reader){store, jobs};
+    *r = (struct reader){.store = store, .jobs = jobs};
+    revocations_init(&r->revocations, store);
     return r;
 }
 
@@ -38,6 +41,7 @@ void reader_destroy(struct reader *r)
 {
     if (!r)
         return;
+    revocations_finish(&r->revocations);
     store_close(r->store);
     free(r);
 }
@@ -306,7 +310,7 @@ static bool (*const answers[])(struct reader *r, struct job *job) = {
 
 static void answer(struct reader *r, struct job *job)
 {
-    bool ok = answers[job->type](r, job);
+    bool ok = revocations_admit(&r->revocations, job->caller, &job->err) && answers[job->type](r, job);
     if (!ok && (job->err.code == ERR_UNAVAILABLE || job->err.code == ERR_INTERNAL))
         count(METER_STORE_ERRORS, 1);
     if (ok && job->wants_tag && !job->reply.overflow)

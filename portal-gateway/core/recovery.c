@@ -283,6 +283,7 @@ void recovery_begin(struct session *s)
         recovery_join_wished(s, &beginning);
         s->heard = s->wish->from.seq;
         tenant_make_live(s->tenant, s, true);
+        session_pump(s);
         return;
     }
     take_over(s);

@@ -41,7 +41,7 @@ enum {
     X(EVENTS, decide_events, NULL, "events")                  /* another backend publishes */        \
     X(TENANT, decide_tenant, NULL, "tenant")                  /* settings of the tenant's own */     \
     X(SESSION, decide_session, foresee_session, "session")    /* a client's rooms, or its end */     \
-    X(REVOKE, decide_revoke, NULL, "revoke")                  /* tokens are good no longer */
+    X(REVOKE, decide_revoke, foresee_revoke, "revoke")        /* tokens are good no longer */
 
 enum command_type {
 #define X(type, decide, foresee, name) COMMAND_##type,
@@ -99,5 +99,6 @@ void foresee_echo(struct batch *b, const struct command *c);
 void foresee_receipt(struct batch *b, const struct command *c);
 void foresee_talk(struct batch *b, const struct command *c);
 void foresee_session(struct batch *b, const struct command *c);
+void foresee_revoke(struct batch *b, const struct command *c);
 
 #endif

@@ -50,6 +50,15 @@ static struct view key_of(const struct target *target, char room[static REVOCATI
     return *target->jti ? revocation_key(REVOCATION_JTI, target->jti, room) : VIEW(REVOCATION_TENANT);
 }
 
+void foresee_revoke(struct batch *b, const struct command *c)
+{
+    char room[REVOCATION_KEY_SIZE];
+    struct target target;
+    struct err ignored;
+    if (read_target(c->element, &target, &ignored))
+        batch_want(b, DOC_REVOCATION, key_of(&target, room));
+}
+
 static void answer(const struct batch *b, struct command *c, const struct target *target, int64_t before,
                    const char *offset)
 {

@@ -41,6 +41,7 @@ static const struct route {
     {HTTP_DELETE, "/api/v1/admin/channels/{}", ACCESS_ADMIN, BODY_NONE, channel_delete},
     {HTTP_PUT, "/api/v1/admin/tenants/{}", ACCESS_ADMIN, BODY_JSON, tenant_put},
     {HTTP_GET, "/api/v1/admin/tenants/{}", ACCESS_ADMIN, BODY_NONE, tenant_get},
+    {HTTP_POST, "/api/v1/admin/revocations", ACCESS_ADMIN, BODY_JSON, revocation_post},
     {HTTP_GET, "/healthz", ACCESS_OPEN, BODY_NONE, health_alive},
     {HTTP_GET, "/readyz", ACCESS_OPEN, BODY_NONE, health_ready},
     {HTTP_GET, "/metrics", ACCESS_OPEN, BODY_NONE, health_metrics},
@@ -181,11 +182,25 @@ void api_answer(struct call *c, int status, const char *content_type, struct vie
     send_reply(c->api, c->request->id, origin, status, content_type, body, NULL, 0);
 }
 
+/* Whether the token was revoked only the store knows: the worker asks. NULL: a call without one. */
+static struct caller *caller_of(const struct claims *claims)
+{
+    if (!*claims->tenant_id)
+        return NULL;
+    struct caller *caller = xcalloc(1, sizeof *caller);
+    memcpy(caller->tenant_id, claims->tenant_id, sizeof caller->tenant_id);
+    memcpy(caller->sub, claims->sub, sizeof caller->sub);
+    memcpy(caller->jti, claims->jti, sizeof caller->jti);
+    caller->issued_at_s = claims->issued_at_s;
+    return caller;
+}
+
 void api_submit(struct call *c, struct job *job, struct view lane)
 {
     struct err err;
     bool is_webhook = job->type == JOB_WEBHOOK;
     read_origin(c->api, c->request, job->origin);
+    job->caller = caller_of(&c->claims);
     if (jobs_submit(c->api->jobs, job, lane, &err))
         return;
     if (is_webhook) /* who posts for many is not to be told that he is one */

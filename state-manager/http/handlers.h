@@ -27,6 +27,8 @@ void channel_delete(struct call *c);
 /* tenants.c */
 void tenant_put(struct call *c);
 void tenant_get(struct call *c);
+/* revocations.c */
+void revocation_post(struct call *c);
 /* health.c */
 void health_alive(struct call *c);
 void health_ready(struct call *c);

@@ -223,8 +223,7 @@ struct store *sqlite_store_open(const char *path, enum store_mode mode, struct e
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (writer ? SQLITE_OPEN_CREATE : 0);
     if ((writer && !lockfile_take(path, &s->lock_fd, err)) || !sqlite_link_open(&s->link, path, flags, err))
         goto fail;
-    if (writer ? !sqlite_schema_make(s->link.db, err)
-               : !sqlite_run(&s->link, "PRAGMA query_only=ON; PRAGMA wal_autocheckpoint=0", err))
+    if (!(writer ? sqlite_schema_make : sqlite_schema_read)(s->link.db, err))
         goto fail;
     return &s->base;
 fail:

@@ -15,6 +15,12 @@ static const char *const pragmas[] = {
     "PRAGMA temp_store=MEMORY",
 };
 
+/* Documents of a kind: begins with how it is made. */
+#define DOC_TABLE(make, plural)                                                                         \
+    make " " plural "(tenant TEXT NOT NULL, key TEXT NOT NULL, parent TEXT NOT NULL, "                  \
+         "rank INTEGER NOT NULL, ord INTEGER NOT NULL, doc TEXT NOT NULL, state TEXT NOT NULL DEFAULT " \
+         "'', owner TEXT NOT NULL DEFAULT '', PRIMARY KEY(tenant, key))"
+
 static const char *const tables[] = {
     "CREATE TABLE IF NOT EXISTS tenants(tenant TEXT PRIMARY KEY, epoch TEXT NOT NULL, n INTEGER NOT NULL, "
     "seq INTEGER NOT NULL, published INTEGER NOT NULL, figures_rev INTEGER NOT NULL, "
@@ -28,10 +34,7 @@ static const char *const tables[] = {
     "NULL, channel TEXT NOT NULL, bytes BLOB NOT NULL)",
     "CREATE INDEX IF NOT EXISTS quarantine_waiting ON quarantine(reason, channel, at, digest)",
     "CREATE INDEX IF NOT EXISTS quarantine_by_age ON quarantine(at)",
-#define X(kind, name, plural, use)                                                                          \
-    "CREATE TABLE IF NOT EXISTS " plural "(tenant TEXT NOT NULL, key TEXT NOT NULL, parent TEXT NOT NULL, " \
-    "rank INTEGER NOT NULL, ord INTEGER NOT NULL, doc TEXT NOT NULL, state TEXT NOT NULL DEFAULT '', "      \
-    "owner TEXT NOT NULL DEFAULT '', PRIMARY KEY(tenant, key))",
+#define X(kind, name, plural, use) DOC_TABLE("CREATE TABLE IF NOT EXISTS", plural),
     DOC_KINDS(X)
 #undef X
 #define INDEX_IF(flag, plural, name, columns) \
@@ -62,6 +65,12 @@ static const char *const upgrade[] = {
         "UPDATE conversations SET state = CASE WHEN doc ->> '$.status' = 'closed' THEN 'closed' "
         "WHEN doc ->> '$.direction' = 'inbound' THEN 'waiting' ELSE 'answered' END, "
         "owner = coalesce('@' || (doc ->> '$.assignee'), '-')",
+};
+
+/* What a version 2 file lacks, for those who may not add it: empty, and their own. */
+static const char *const lent[] = {
+    DOC_TABLE("CREATE TEMP TABLE", "sessions"),
+    DOC_TABLE("CREATE TEMP TABLE", "revocations"),
 };
 
 static bool run(sqlite3 *db, const char *sql, struct err *err)
@@ -110,4 +119,11 @@ bool sqlite_schema_make(sqlite3 *db, struct err *err)
     if (!ok && !sqlite3_get_autocommit(db))
         sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
     return ok;
+}
+
+bool sqlite_schema_read(sqlite3 *db, struct err *err)
+{
+    int version = 0;
+    return read_version(db, &version, err) && (version != 2 || run_all(db, lent, countof(lent), err)) &&
+           run(db, "PRAGMA query_only=ON; PRAGMA wal_autocheckpoint=0", err);
 }

@@ -1,4 +1,4 @@
-/* The tables of the embedded store and how a connection that writes is set up. Thread: the writer's. */
+/* The tables of the embedded store and how a connection is set up. Thread: the one of the handle. */
 #ifndef STATE_MANAGER_STORE_SQLITE_SCHEMA_H
 #define STATE_MANAGER_STORE_SQLITE_SCHEMA_H
 
@@ -10,5 +10,7 @@ struct sqlite3;
 
 /* Makes what is missing. INTERNAL: the file is of a newer schema. */
 bool sqlite_schema_make(struct sqlite3 *db, struct err *err) MUSTCHECK;
+/* For a connection that only reads, from then on, perhaps a file of the version before. */
+bool sqlite_schema_read(struct sqlite3 *db, struct err *err) MUSTCHECK;
 
 #endif

@@ -36,6 +36,7 @@ const CALLS = {
   events: { method: 'POST', path: () => '/events', good: { event: 'ok' }, status: 202, role: 'service', state: () => get('/events?limit=1000') },
   channel: { method: 'PUT', path: () => '/admin/channels/200000000000299', good: { tenantId: 't_limits_other' }, role: 'platform-admin', state: () => get('/admin/channels/200000000000299', 'platform-admin') },
   tenant: { method: 'PUT', path: () => `/admin/tenants/${TENANT}`, good: { timeZone: 'UTC' }, role: 'platform-admin', state: () => get(`/admin/tenants/${TENANT}`, 'platform-admin') },
+  revocation: { method: 'POST', path: () => '/admin/revocations', good: { tenantId: TENANT, sub: 'somebody' }, status: 202, role: 'platform-admin', state: () => get('/events?limit=1000') },
 };
 const call = (name, body, headers) => rest(world.sm, tokenOf(TENANT, CALLS[name].role), CALLS[name].method, `/api/v1${CALLS[name].path()}`, body, headers);
 
@@ -74,6 +75,9 @@ const FIELDS = [
   ['channel', 'tenantId', ['t', x(64), 'A-z_9'], ['', x(65), 'a.b', 'a b', 'é', null, ...NOT_STRINGS], HOSTILE_STRINGS],
   ['channel', 'displayPhoneNumber', [null, '', x(32)], [x(33), ...NOT_STRINGS], ['"\\u0000"']],
   ['channel', 'accessToken', [null, '', x(1024)], [x(1025), ...NOT_STRINGS], ['"\\u0000"']],
+  ['revocation', 'tenantId', ['t', x(64), 'A-z_9'], ['', x(65), 'a.b', 'a b', 'é', null, ...NOT_STRINGS], HOSTILE_STRINGS],
+  ['revocation', 'sub', ['x', x(128), e(128), '\u{1f600}'], ['', x(129), e(130), ...NOT_STRINGS], HOSTILE_STRINGS],
+  ['revocation', 'jti', [null], ['x', '', x(129), ...NOT_STRINGS], HOSTILE_STRINGS],
   ['tenant', 'timeZone', ['Europe/Berlin', 'UTC'], ['', 'Mars/Base', '../etc/passwd', '/etc/localtime', 'utc\n', x(65), x(5000), null, ...NOT_STRINGS], HOSTILE_STRINGS],
 ];
 

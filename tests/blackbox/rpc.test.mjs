@@ -5,7 +5,9 @@ import amqp from 'amqplib';
 import { BrokerProxy } from '../lib/broker.mjs';
 import { until, within } from '../lib/env.mjs';
 import { rest, tokenOf, webhook } from '../lib/http.mjs';
+import { lockStore } from '../lib/lock.mjs';
 import { text } from '../lib/samples.mjs';
+import { stateManager } from '../lib/services.mjs';
 import { World } from '../lib/world.mjs';
 
 const QUEUE = 'state-manager.rpc';
@@ -62,7 +64,6 @@ before(async () => {
   world = await World.open('rpc', { gateway: false, stateManager: false });
   proxy = await new BrokerProxy(world.broker.port).open();
   world.serviceUrl = proxy.url(world.vhost);
-  const { stateManager } = await import('../lib/services.mjs');
   world.sm = await stateManager(world.dir, world.serviceUrl);
   world.services.push(world.sm);
   await world.sm.start();
@@ -276,16 +277,16 @@ describe('a session', () => {
     assert.deepEqual(elsewhere, { ok: true, rooms: { [rooms[0]]: false } });
   });
   test('comes in pages, with the place that they are complete up to', async () => {
-    const rooms = (await world.list(tenant, '/api/v1/conversations')).slice(0, 100).map((c) => `conversation:${c.id}`);
-    const pids = Array.from({ length: 120 }, (_, i) => `pid_paged_${String(i).padStart(3, '0')}`);
-    for (const pid of pids) await Promise.all(rooms.map((name) => join(pid, name)));
+    const pids = Array.from({ length: 1050 }, (_, i) => `pid_paged_${String(i).padStart(4, '0')}`);
+    const joined = [];
+    for (let at = 0; at < pids.length; at += 350) joined.push(...(await Promise.all(pids.slice(at, at + 350).map((pid) => join(pid)))));
     const first = await gate.ask({ op: 'sessions', tenantId: tenant, after: '' });
     const head = (await gate.ask({ op: 'heads', tenants: [tenant] })).heads[tenant];
     assert.deepEqual([first.tenantId, first.epoch, first.head], [tenant, head.epoch, head.seq]);
-    assert.ok(first.next && first.sessions.length < 120, 'more than a page');
+    assert.ok(first.next && first.sessions.length <= 1000, 'more than a page');
     assert.equal(first.next, first.sessions.at(-1).pid);
     const found = await all();
-    for (const pid of pids) assert.equal(Object.keys(found.get(pid)?.rooms ?? {}).length, 100, pid);
+    for (const [i, pid] of pids.entries()) assert.deepEqual(found.get(pid)?.rooms, { [room]: joined[i].reply.offset }, pid);
     assert.deepEqual((await gate.ask({ op: 'sessions', tenantId: 't_empty', after: '' })), { ok: true, tenantId: 't_empty', epoch: '', head: 0, sessions: [], next: '' });
     refused(await gate.ask({ op: 'sessions', tenantId: tenant }), 'INVALID');
   });
@@ -359,54 +360,65 @@ describe('what happens to the state-manager', () => {
 });
 
 describe('too much at once', () => {
-  let small;
+  const LENGTH = 16;
+  let former;
   before(async () => {
     await world.sm.stop();
-    small = { ...world.sm.env };
-    world.sm.env.QUEUE_LENGTH = '16';
+    former = world.sm.env;
+    world.sm.env = { ...former, QUEUE_LENGTH: String(LENGTH), STORE_URL: 'sqlite:store.db' };
     await world.sm.start();
   });
   after(async () => {
     await world.sm.stop();
-    world.sm.env = small;
-    await world.sm.start();
+    world.sm.env = former;
   });
   const burst = (tenant, id, count) =>
     Array.from({ length: count }, (_, i) => gate.send({ op: 'command', tenantId: tenant, author: 'ann', command: 'send_message', conversationId: id, body: { text: `t${i}` } }));
-  async function outcome(asked) {
-    const answers = [];
-    for (const one of asked) answers.push(await within(one.first, 20000));
-    const codes = {};
-    for (const a of answers) codes[a?.ok ? 'ok' : a?.error.code] = (codes[a?.ok ? 'ok' : a?.error.code] ?? 0) + 1;
-    return codes;
+  const codesOf = (answers) => answers.reduce((codes, a) => ((code) => ({ ...codes, [code]: (codes[code] ?? 0) + 1 }))(a.ok ? 'ok' : a.error.code), {});
+  const answered = (asked) => asked.flatMap((one) => one.answers);
+  const all = async (asked) => (await Promise.all(asked.map((one) => within(one.first, 20000))), assert.deepEqual(asked.filter((one) => one.answers.length !== 1), []), codesOf(answered(asked)));
+  // While nothing can be written: what is taken waits, the rest is answered at once, and so are reads.
+  async function whileHeld(send, refusals) {
+    const release = await lockStore(world);
+    try {
+      const asked = send();
+      await until('the refusals', () => answered(asked).filter((a) => /^too many calls/.test(a.error?.message)).length >= refusals);
+      assert.equal((await gate.ask({ op: 'heads', tenants: ['t_flood'] })).ok, true);
+      return [asked, codesOf(answered(asked))];
+    } finally {
+      await release();
+    }
   }
 
-  test('of one tenant is LIMITED, what was taken is done, and another tenant is served', async () => {
+  test('of one tenant is LIMITED, and what was taken is done', async () => {
     const [flooding, calm] = [await conversationOf('t_flood'), await conversationOf('t_calm_one')];
-    const flood = burst('t_flood', flooding, 300);
-    const reads = gate.send({ op: 'heads', tenants: ['t_flood'] });
-    const other = burst('t_calm_one', calm, 1);
-    assert.equal((await within(reads.first, 20000))?.ok, true);
-    assert.deepEqual(await outcome(other), { ok: 1 });
-    const codes = await outcome(flood);
-    assert.deepEqual(Object.keys(codes).sort(), ['LIMITED', 'ok'], JSON.stringify(codes));
-    assert.equal((await outbound('t_flood', flooding)).length, codes.ok);
+    let other;
+    const [flood, codes] = await whileHeld(() => {
+      const asked = burst('t_flood', flooding, 300);
+      other = burst('t_calm_one', calm, LENGTH / 4);
+      return asked;
+    }, 300 - LENGTH / 4);
+    assert.equal(codes.LIMITED, 300 - LENGTH / 4, JSON.stringify(codes));
+    for (const [asked, tenant, id] of [[flood, 't_flood', flooding], [other, 't_calm_one', calm]]) {
+      const { LIMITED = 0, UNAVAILABLE = 0, ok = 0 } = await all(asked); // UNAVAILABLE: it was held for too long
+      assert.equal(ok + UNAVAILABLE, LENGTH / 4);
+      assert.equal(LIMITED, asked.length - LENGTH / 4);
+      assert.equal((await outbound(tenant, id)).length, ok);
+    }
   });
   test('of many tenants is UNAVAILABLE, nobody goes without an answer, and it passes', async () => {
     const tenants = Array.from({ length: 12 }, (_, i) => `t_crowd_${i}`);
     const ids = [];
     for (const [i, tenant] of tenants.entries()) ids.push(await conversationOf(tenant, `2000000001${i}`));
-    const asked = tenants.map(() => []);
-    for (let k = 0; k < 30; k++) tenants.forEach((tenant, i) => asked[i].push(...burst(tenant, ids[i], 1)));
-    const codes = await outcome(asked.flat());
-    assert.ok(codes.UNAVAILABLE > 0 && codes.ok > 0, JSON.stringify(codes));
-    assert.equal((codes.UNAVAILABLE ?? 0) + codes.ok + (codes.LIMITED ?? 0), 360, JSON.stringify(codes));
+    const [asked, codes] = await whileHeld(() => Array.from({ length: 30 }, () => tenants.flatMap((tenant, i) => burst(tenant, ids[i], 1))).flat(), 360 - LENGTH);
+    assert.ok(codes.UNAVAILABLE >= 360 - LENGTH && !codes.LIMITED, JSON.stringify(codes));
+    const { ok = 0 } = await all(asked);
     let done = 0;
     for (const [i, tenant] of tenants.entries()) {
       done += (await outbound(tenant, ids[i])).length;
       assert.equal((await send(tenant, ids[i], 'after')).ok, true);
     }
-    assert.equal(done, codes.ok);
+    assert.equal(done, ok);
     await until('an empty queue', async () => (await gate.channel.checkQueue(QUEUE)).messageCount === 0);
   });
 });

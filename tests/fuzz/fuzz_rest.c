@@ -13,8 +13,9 @@
 
 enum { NOW_S = 1789200000, REPLY_MAX = 4 << 20 };
 
-static const enum command_type calls[] = {COMMAND_OUTBOUND, COMMAND_PATCH,  COMMAND_READ,  COMMAND_CORRELATE,
-                                          COMMAND_REFRESH,  COMMAND_EVENTS, COMMAND_TENANT};
+static const enum command_type calls[] = {COMMAND_OUTBOUND,  COMMAND_PATCH,   COMMAND_READ,
+                                          COMMAND_CORRELATE, COMMAND_REFRESH, COMMAND_EVENTS,
+                                          COMMAND_TENANT,    COMMAND_SESSION, COMMAND_REVOKE};
 static const char hello[] =
     "{\"from\":\"4477\",\"id\":\"wamid.1\",\"timestamp\":\"1789200000\",\"type\":\"text\","
     "\"text\":{\"body\":\"hello\"}}";
@@ -94,7 +95,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!size || !json_check(body, JSON_STRICT, &value, &err))
         return 0;
     buf_init(&reply, REPLY_MAX);
-    struct command c = {.type = calls[data[0] % countof(calls)],
+    size_t which = (data[0] & 0x7fu) + 6 * countof(calls) - '1'; /* '1' is the first */
+    struct command c = {.type = calls[which % countof(calls)],
                         .element = value,
                         .conversation_id = view_of(conversation_id),
                         .author = VIEW("agent-1"),
@@ -102,7 +104,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                         .reply = &reply};
     struct batch *b = new_batch();
     bool taken = command_decide(b, &c, &err);
-    MUST(taken || err.code == ERR_INVALID || err.code == ERR_CONFLICT);
+    MUST(taken || err.code == ERR_INVALID || err.code == ERR_CONFLICT || err.code == ERR_NOT_FOUND);
     MUST(taken || view_is_utf8(view_of(err.text)));
     struct err failure = {0};
     const struct entry *e = batch_seal(b, &failure);

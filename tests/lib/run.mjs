@@ -19,7 +19,7 @@ const CONCURRENCY = Number(process.env.CONCURRENCY ?? 2);
 const FIRST = ['outbox', 'writers', 'durability', 'lifecycle', 'portal-clients', 'vanish', 'webhook', 'rest-limits'];
 const STORE = process.env.STORE || 'sqlite';
 // What does not depend on the kind of store is not run for each.
-const FILES_OF = { sqlite: /./, mongo: /^(api|desk|webhook|intake|enriched|tenants|keeping|durability|writers|rest|rest-openapi)$/ };
+const FILES_OF = { sqlite: /./, mongo: /^(api|desk|webhook|intake|enriched|tenants|keeping|durability|writers|rest|rest-openapi|rpc|revocations)$/ };
 
 const rank = (name) => (FIRST.indexOf(name) + FIRST.length + 1) % (FIRST.length + 1);
 const wanted = process.argv.slice(2);

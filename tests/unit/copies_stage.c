@@ -32,8 +32,8 @@ void copies_close(void)
 /* --- writing at random -----------------------------------------------------------------------------------
  */
 
-static const enum doc_kind written_kinds[] = {DOC_CONVERSATION, DOC_MESSAGE, DOC_ALIAS, DOC_LATEST,
-                                              DOC_FIGURES};
+static const enum doc_kind written_kinds[] = {DOC_CONVERSATION, DOC_MESSAGE, DOC_ALIAS,     DOC_LATEST,
+                                              DOC_FIGURES,      DOC_SESSION, DOC_REVOCATION};
 
 /* An entry with up to three documents, new or known. */
 static void write_something(const char *tenant_id)

@@ -43,6 +43,7 @@
     X(server_head)  \
     X(server_ws)    \
     X(session)      \
+    X(sessions)     \
     X(sio_packet)   \
     X(store)        \
     X(store_mongo)  \

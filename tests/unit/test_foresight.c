@@ -87,6 +87,11 @@ static const struct {
     {COMMAND_READ, "{}", "", true},
     {COMMAND_CORRELATE, "{\"correlationId\":\"C1\"}", "", true},
     {COMMAND_REFRESH, "{}", "", false},
+    {COMMAND_SESSION, "{\"pid\":\"p1\",\"room\":\"conversation:c_qbTP4EP-k3a6efxWbpYt\",\"in\":true}", "",
+     false},
+    {COMMAND_SESSION, "{\"pid\":\"p1\",\"ended\":true}", "key-2", false},
+    {COMMAND_REVOKE, "{\"sub\":\"anna\"}", "", false},
+    {COMMAND_REVOKE, "{}", "", false},
 };
 
 START_TEST(what_is_foretold_is_all_that_is_read)

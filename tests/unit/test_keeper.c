@@ -206,7 +206,7 @@ START_TEST(documents_that_age_go_after_their_time_and_others_stay)
     } ages[] = {{DOC_RAW, 30 * DAY},
                 {DOC_PARKED, 30 * DAY},
                 {DOC_REPLY, DAY},
-                {DOC_SESSION, 7 * DAY},
+                {DOC_SESSION, 8 * DAY},
                 {DOC_REVOCATION, 30 * DAY}};
     uint64_t n = 0;
     for (size_t i = 0; i < countof(ages); i++) {
