@@ -262,14 +262,14 @@ void app_destroy(struct app *app)
         return;
     if (app->rpc)
         hub_leave(app->hub);
+    /* The endpoint turns the loop until all its connections are closed. */
+    loop_timer_destroy(app->drain_timer);
     endpoint_destroy(app->endpoint);
     consumer_stop(app->consumer);
     rpc_stop(app->rpc);
     hub_destroy(app->hub);
-    if (app->loop) {
-        loop_timer_destroy(app->drain_timer);
+    if (app->loop)
         loop_destroy(app->loop);
-    }
     bundle_destroy(app->bundle);
     assets_destroy(app->assets);
     token_rules_destroy(app->rules);

@@ -1,4 +1,5 @@
 #include "shared/mem.h"
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,4 +34,9 @@ char *xstrndup(const char *bytes, size_t n)
     if (n)
         memcpy(copy, bytes, n);
     return copy;
+}
+
+void mem_give_back(void)
+{
+    malloc_trim(0);
 }

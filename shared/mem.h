@@ -14,5 +14,8 @@ void *xrealloc(void *old, size_t size);
 char *xstrdup(const char *text);
 /* A NUL-terminated copy of n bytes. */
 char *xstrndup(const char *bytes, size_t n);
+/* Gives what was freed back to the system, which the allocator else does only at the end of its heap. Costs
+ * milliseconds where that is much: for when many have gone. */
+void mem_give_back(void);
 
 #endif

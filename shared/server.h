@@ -100,6 +100,10 @@ struct server_handler {
     /* The peer answered a ping that had a payload (RFC 6455, 5.5.3); the library keeps empty pongs to itself.
      * NULL: not wanted. */
     void (*on_ws_pong)(void *ctx, struct ws *ws);
+    /* Whether a page of the request's Origin may read what the server answers by itself: to a head that
+     * breaks a rule, a body that is too large or does not come. Then the answer says so (CORS, Fetch
+     * standard). NULL: no page may. */
+    bool (*origin_may_read)(void *ctx, const struct request *r);
 };
 
 struct server_options {

@@ -17,6 +17,8 @@ enum {
     LINGER_MS = 1000, /* for clients that do not read the refusal, see CONN_LINGERING */
     CLOSE_MS = 3000,  /* for a WebSocket's close handshake */
     LINGER_BYTES = 1 << 20,
+    ORIGIN_SIZE = 256, /* a longer one is not answered to */
+    CORS_HEADERS = 3,
     SLOT_BITS = 20 /* of a request's id; the rest is its serial number */
 };
 
@@ -293,21 +295,33 @@ static void take_back(struct exchange *x)
         s->options.handler->on_gone(s->options.ctx, x->request.id);
 }
 
+/* What lets the page that asked read a refusal; returns how many. */
+static size_t cors_headers(const struct exchange *x, char origin[static ORIGIN_SIZE],
+                           struct reply_header out[static CORS_HEADERS])
+{
+    const struct server_options *options = &x->conn->server->options;
+    if (!options->handler->origin_may_read || !options->handler->origin_may_read(options->ctx, &x->request) ||
+        !view_copy(request_header(&x->request, "origin"), origin, ORIGIN_SIZE))
+        return 0;
+    out[0] = (struct reply_header){"Access-Control-Allow-Origin", origin};
+    out[1] = (struct reply_header){"Access-Control-Allow-Credentials", "true"};
+    out[2] = (struct reply_header){"Vary", "Origin"};
+    return CORS_HEADERS;
+}
+
 bool http_refuse(struct conn *c, int status)
 {
-    static const struct reply_header upgrade[] = {{"Upgrade", "websocket"}, {"Sec-WebSocket-Version", "13"}};
     struct exchange *x = c->exchange;
     struct buf body;
+    char origin[ORIGIN_SIZE];
+    struct reply_header headers[2 + CORS_HEADERS] = {{"Upgrade", "websocket"},
+                                                     {"Sec-WebSocket-Version", "13"}};
+    size_t count = status == 426 ? 2 : 0;
+    count += cors_headers(x, origin, headers + count);
     take_back(x);
     buf_init(&body, 1024);
     http_refusal_body(status, &body);
-    struct reply reply = {.status = status,
-                          .content_type = "application/json",
-                          .body = buf_view(&body),
-                          .headers = upgrade,
-                          .header_count = status == 426 ? countof(upgrade) : 0,
-                          .close = true};
-    answer(x, &reply);
+    answer(x, &(struct reply){status, "application/json", buf_view(&body), false, headers, count, true});
     buf_free(&body);
     if (x->rest.len && !link_queue(c, x->rest.data, x->rest.len))
         return false;

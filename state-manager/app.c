@@ -104,7 +104,8 @@ static bool make_store_parts(struct app *app, struct err *err)
 
 static bool make_server(struct app *app, struct err *err)
 {
-    static const struct server_handler handler = {.on_request = api_on_request, .on_gone = api_on_gone};
+    static const struct server_handler handler = {
+        .on_request = api_on_request, .on_gone = api_on_gone, .origin_may_read = api_origin_may_read};
     const struct settings *s = app->settings;
     int64_t max_body = s->max_webhook_bytes > s->max_body_bytes ? s->max_webhook_bytes : s->max_body_bytes;
     struct server_options options = {.host = s->host,

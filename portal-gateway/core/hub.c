@@ -21,7 +21,8 @@ enum {
     UPKEEP_MS = 1000,
     HOLE_MS = 50,
     HEADS_PER_REQUEST = 500,
-    BEAT_MS = 2000
+    BEAT_MS = 2000,
+    MANY_GONE = 500 /* sessions, from which it is worth giving their memory back */
 };
 
 struct metric close_meters[CLOSE_REASON_COUNT] = {
@@ -38,6 +39,8 @@ void hub_add(struct hub *h, struct session *s)
 {
     list_append(&h->sessions, &s->in_hub);
     h->session_count++;
+    if (h->session_count > h->most_sessions)
+        h->most_sessions = h->session_count;
     meter_add(OPENED, 1);
     metric_add(&gateway_meters[s->protocol == &protocol_ws ? METER_SESSIONS_WS : METER_SESSIONS_SIO], 1);
     if (s->protocol != &protocol_ws)
@@ -330,6 +333,19 @@ void hub_leave(struct hub *h)
     hub_beat(h, BEAT_LEAVING);
 }
 
+/* When half of them have gone, and no more go: what the allocator keeps would stay what it was at the busiest
+ * moment. */
+static void give_back_memory(struct hub *h)
+{
+    size_t gone = h->most_sessions - h->session_count;
+    bool are_going = h->session_count < h->last_sessions;
+    h->last_sessions = h->session_count;
+    if (are_going || gone < MANY_GONE || gone < h->most_sessions / 2)
+        return;
+    h->most_sessions = h->session_count;
+    mem_give_back();
+}
+
 static void on_upkeep(void *ctx)
 {
     struct hub *h = ctx;
@@ -345,6 +361,7 @@ static void on_upkeep(void *ctx)
         ;
     tick_tenants(h);
     forget_old_events(h, now);
+    give_back_memory(h);
     add_tally(h);
     meter_set(INBOX, mailbox_count(h->inbox));
 }

@@ -58,6 +58,8 @@ struct hub {
     struct map tenants;   /* id -> struct tenant */
     struct list sessions; /* all, by in_hub */
     size_t session_count;
+    size_t most_sessions; /* since memory was given back; and how many the last upkeep saw */
+    size_t last_sessions;
     struct peers peers;    /* the other gateways; and our own tag */
     struct sid_index sids; /* of Socket.IO sessions that are not closing */
     struct guests guests;

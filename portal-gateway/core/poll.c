@@ -8,7 +8,9 @@
 #include <string.h>
 
 enum {
-    ANSWER_BYTES = 1 << 20,  /* of one answer; the rest goes with the next */
+    /* Of one answer; the rest goes with the next. It is handed over at once: what a slow client has not taken
+     * yet is kept in memory, and is to be taken within the time that a stall may last. */
+    ANSWER_BYTES = 1 << 16,
     ANSWER_MAX = 1 << 29,    /* a single frame may be that big */
     WORDS_KEPT_MS = 30000,   /* the reference's time for a client to come back */
     SCRATCH_KEPT = 64 * 1024 /* more is given back after the answer */

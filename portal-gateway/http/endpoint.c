@@ -387,6 +387,12 @@ static void on_gone(void *ctx, uint64_t request_id)
         relay_on_gone(e->relay, request_id);
 }
 
+static bool origin_may_read(void *ctx, const struct request *r)
+{
+    char origin[ORIGIN_SIZE];
+    return origin_of(ctx, r, origin);
+}
+
 static const struct server_handler handler = {
     .on_head = on_head,
     .on_request = on_request,
@@ -397,6 +403,7 @@ static const struct server_handler handler = {
     .on_ws_writable = on_ws_writable,
     .on_ws_close = on_ws_close,
     .on_ws_pong = on_ws_pong,
+    .origin_may_read = origin_may_read,
 };
 
 /* --- polling --- */

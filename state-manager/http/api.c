@@ -109,6 +109,12 @@ static void read_origin(const struct api *api, const struct request *r, char out
         out[0] = 0;
 }
 
+bool api_origin_may_read(void *ctx, const struct request *r)
+{
+    const struct api *api = ctx;
+    return origin_allowed(api->settings->allowed_origins, request_header(r, "origin"));
+}
+
 static bool has_header(const struct reply_header *headers, size_t count, const char *name)
 {
     for (size_t i = 0; i < count; i++)

@@ -37,6 +37,8 @@ struct call {
 /* The server's on_request and on_gone; ctx is the api. */
 void api_on_request(void *api, const struct request *r);
 void api_on_gone(void *api, uint64_t request_id);
+/* The server's origin_may_read. */
+bool api_origin_may_read(void *api, const struct request *r);
 /* jobs' on_done and on_late; ctx is the api. */
 void api_on_done(void *api, struct job *job);
 void api_on_late(void *api, uint64_t request_id, const char *origin);

@@ -1,5 +1,6 @@
 // Start, stop, health, and what a program says of itself.
 import assert from 'node:assert/strict';
+import net from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { Broker, BrokerProxy } from '../lib/broker.mjs';
 import { PATIENCE, sleep, until, within } from '../lib/env.mjs';
@@ -158,5 +159,18 @@ describe('running', () => {
     const kept = (await world.messages('t_term')).size;
     assert.ok(kept >= accepted, `${kept} kept of ${accepted} accepted`);
     await world.gw.start();
+  });
+  // To close them takes a while in which timers are due.
+  test('SIGTERM with 2 000 open connections ends with 0', async () => {
+    for (const service of world.services) {
+      const sockets = Array.from({ length: 2000 }, () => net.connect(service.port, '127.0.0.1').on('error', () => {}));
+      try {
+        await until('all to be taken', () => service.fds() > sockets.length);
+        await service.stop();
+      } finally {
+        sockets.forEach((socket) => socket.destroy());
+      }
+      await service.start();
+    }
   });
 });

@@ -5,7 +5,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { PATIENCE, ROOT, RUN_DIR, sleep, until, within } from '../lib/env.mjs';
-import { tokenOf } from '../lib/http.mjs';
+import { headersOf, rawExchange, tokenOf } from '../lib/http.mjs';
 import { PollSession, RS, RawSocket, RawWs, ask } from '../lib/polling.mjs';
 import { gateway, runProgram } from '../lib/services.mjs';
 import { SioClient, WsClient } from '../lib/sockets.mjs';
@@ -146,6 +146,21 @@ describe('CORS and origins', () => {
       assert.equal(foreign.headers['access-control-allow-origin'], undefined);
       assert.match(foreign.headers.vary, /Origin/);
     });
+  // Before anybody looks at the path.
+  for (const [what, head, status] of [
+    ['no length', '', 411],
+    ['chunks', 'Transfer-Encoding: chunked\r\n', 411],
+    ['a length that is none', 'Content-Length: 5x\r\n', 400],
+    ['an expectation', 'Content-Length: 5\r\nExpect: 100-continue\r\n', 417],
+    ['two hosts', 'Content-Length: 0\r\nHost: y\r\n', 400],
+  ])
+    for (const origin of [ALLOWED, EVIL])
+      test(`${what}: ${status}, and a page of ${origin} may ${origin === EVIL ? 'not ' : ''}read it`, async () => {
+        const text = await rawExchange(door.port, `POST /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\nOrigin: ${origin}\r\n${head}\r\n`, { enough: /\}\}$/ });
+        assert.match(text, new RegExp(`^HTTP/1\\.1 ${status} `));
+        if (origin === EVIL) assert.doesNotMatch(text, /^access-control/im);
+        else hasCors(headersOf(text));
+      });
   test('413 of a session has it', async () => {
     const session = await new PollSession(door.base, { headers: { Origin: ALLOWED, 'X-Forwarded-For': '192.0.2.100' } }).open();
     const answer = await session.post(`4${'x'.repeat(20000)}`);

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { Broker, BrokerProxy, EXCHANGE, Witness } from '../lib/broker.mjs';
-import { PATIENCE, seededRandom, sleep, until } from '../lib/env.mjs';
+import { seededRandom, sleep, until } from '../lib/env.mjs';
 import { webhook } from '../lib/http.mjs';
 import { Load, checkAllHeard, checkHeard } from '../lib/load.mjs';
 import { text } from '../lib/samples.mjs';
@@ -157,15 +157,19 @@ describe(`outbox, seed ${seed}`, { concurrency: true }, () => {
         const loads = numbers.map((number) => new Load(direct, { number, workers: 1, pauseMs: 0, padding: 'x'.repeat(12000) }));
         try {
           await until('a backlog', () => loads.every((load) => load.accepted.length > 40), 20000);
-          const [blocked, lost] = [said(direct.sm, 'relay_blocked blocked=1'), said(direct.sm, 'relay_disconnected')];
-          await broker.closeConnections(direct.vhost);
-          await saysAgain(direct.sm, 'relay_blocked blocked=1', blocked);
+          const lost = said(direct.sm, 'relay_disconnected');
+          for (let i = 0; i < 3; i++) {
+            const blocked = said(direct.sm, 'relay_blocked blocked=1');
+            await broker.closeConnections(direct.vhost);
+            await saysAgain(direct.sm, 'relay_blocked blocked=1', blocked);
+          }
+          const known = said(direct.sm, 'relay_disconnected');
           await Promise.all(loads.map((load) => load.stop()));
           await row.takes();
           await sleep(6000); // who waits for room in the socket gives up after 5 s
-          // Under sanitizers the alarm may catch the first turn on the new connection in the middle of an entry, once.
-          const ended = said(direct.sm, 'relay_disconnected') - lost;
-          assert.ok(ended === 1 || (PATIENCE > 1 && ended === 2), `${ended} connections ended, and the operator ended one`);
+          assert.equal(said(direct.sm, 'relay_disconnected'), known, 'who knows of the alarm waits');
+          // Where all is slow the alarm may catch the first turn on a new connection in the middle of an entry: not each.
+          assert.ok(known - lost < 6, `${known - lost} connections ended, and the operator ended three`);
         } finally {
           await Promise.all(loads.map((load) => load.stop()));
           await broker.memoryAlarm(false);

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { sleep, until } from '../lib/env.mjs';
-import { rawExchange, request, rest, tokenOf, webhook } from '../lib/http.mjs';
+import { headersOf, rawExchange, request, rest, tokenOf, webhook } from '../lib/http.mjs';
 import { lockStore } from '../lib/lock.mjs';
 import { inbound, textMessage } from '../lib/samples.mjs';
 import { World } from '../lib/world.mjs';
@@ -265,9 +265,15 @@ describe('errors', () => {
     ['an expectation', 'POST /api/v1/events HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n', 417, 'EXPECTATION'],
     ['two hosts', 'GET /api/v1/events HTTP/1.1\r\nHost: x\r\nHost: y\r\n', 400, 'MALFORMED'],
   ])
-    test(`${what}: ${status}, in JSON like all others`, async () => {
-      const text = await rawExchange(world.sm.port, `${head}\r\n`, { enough: /\}\}$/ });
+    test(`${what}: ${status}, in JSON like all others, to be read by the same pages`, async () => {
+      const asked = (origin) => rawExchange(world.sm.port, `${head}Origin: ${origin}\r\n\r\n`, { enough: /\}\}$/ });
+      const text = await asked(ORIGIN);
       assert.match(text, new RegExp(`^HTTP/1\\.1 ${status} `));
+      const headers = headersOf(text);
+      assert.equal(headers['access-control-allow-origin'], ORIGIN);
+      assert.equal(headers['access-control-allow-credentials'], 'true');
+      assert.match(headers.vary, /Origin/);
+      assert.doesNotMatch(await asked('https://evil.example'), /^access-control/im);
       const { error } = JSON.parse(text.slice(text.indexOf('\r\n\r\n') + 4));
       assert.equal(error.code, code);
       assert.equal(typeof error.message, 'string');

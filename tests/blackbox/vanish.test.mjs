@@ -86,6 +86,7 @@ async function round() {
   await until('everybody of a tenant to hear it', () => clients.every((c, i) => i % TENANTS || c.events >= 2));
   await vanish(clients);
   await until('no session', async () => (await sessions()) === 0, 15000);
+  await sleep(3000); // what they had is given back soon after the last one
   return rssKb();
 }
 

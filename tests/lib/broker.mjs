@@ -22,7 +22,7 @@ export class Broker {
     this.ended = undefined;
     this.process = spawn(PROGRAM, [this.dir, String(this.port), path.join(this.dir, 'definitions.json')], { stdio: ['ignore', 'ignore', 'inherit'] });
     this.process.once('exit', (code) => (this.ended = `ended with ${code}`));
-    await this.waitReady(60000);
+    await this.waitReady(180000); // a node takes a minute where ten others want the processor
   }
 
   // A node of one's own: for tests that stop it. About 8 s.

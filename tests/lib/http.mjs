@@ -89,3 +89,9 @@ export function rawExchange(port, bytes, { timeoutMs = 5000, enough } = {}) {
     socket.on('close', () => (clearTimeout(timer), done(text)));
   });
 }
+
+// The headers of an answer that came as text.
+export function headersOf(text) {
+  const lines = text.slice(0, text.indexOf('\r\n\r\n')).split('\r\n').slice(1);
+  return Object.fromEntries(lines.map((line) => [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 1).trim()]));
+}

@@ -154,6 +154,12 @@ static void on_ws_close(void *ctx, struct ws *ws)
     f->closed++;
 }
 
+static bool origin_may_read(void *ctx, const struct request *r)
+{
+    (void)ctx;
+    return view_is(request_header(r, "origin"), "https://known");
+}
+
 void fixture_start(struct fixture *f)
 {
     struct server_handler handler = {.on_request = on_request,
@@ -162,7 +168,8 @@ void fixture_start(struct fixture *f)
                                      .on_ws_open = on_ws_open,
                                      .on_ws_message = on_ws_message,
                                      .on_ws_writable = on_ws_writable,
-                                     .on_ws_close = on_ws_close};
+                                     .on_ws_close = on_ws_close,
+                                     .origin_may_read = origin_may_read};
     bool asks_heads = f->asks_heads;
     *f = (struct fixture){.loop = loop_create(), .asks_heads = asks_heads, .handler = handler};
     f->handler.on_head = asks_heads ? on_head : NULL;

@@ -108,6 +108,40 @@ START_TEST(smuggling_shapes_are_refused)
 }
 END_TEST
 
+/* Who asks from a page that may read answers may read that of the server, too (CORS). */
+#define KNOWN "Origin: https://known\r\n"
+#define READABLE                                                                                     \
+    "Access-Control-Allow-Origin: https://known\r\nAccess-Control-Allow-Credentials: true\r\nVary: " \
+    "Origin\r\n"
+
+START_TEST(refusals_can_be_read_by_pages_that_may)
+{
+    static const struct {
+        const char *rest, *status;
+    } rows[] = {
+        {"Content-Length: 5abc\r\n\r\nabcde", "HTTP/1.1 400"},
+        {"\r\n", "HTTP/1.1 411"},
+        {"Content-Length: 4001\r\n\r\n", "HTTP/1.1 413"},
+        {"Content-Length: 3\r\nExpect: 100-continue\r\n\r\n", "HTTP/1.1 417"},
+        {"Content-Length: 0\r\nHost: y\r\n\r\n", "HTTP/1.1 400"},
+    };
+    static const char *const origins[] = {KNOWN, "Origin: https://other\r\n", "Origin:\r\n", ""};
+    for (size_t i = 0; i < countof(rows); i++)
+        for (size_t k = 0; k < countof(origins); k++) {
+            char request[300];
+            snprintf(request, sizeof request, POST "%s%s", origins[k], rows[i].rest);
+            fixture_ask(&f, request);
+            ck_assert_uint_eq(fixture_seen(&f, rows[i].status), 1);
+            ck_assert_uint_eq(fixture_seen(&f, READABLE), k == 0);
+            ck_assert_uint_eq(fixture_seen(&f, "Access-Control"), k == 0 ? 2 : 0);
+        }
+    fixture_ask(&f, "GET /ws HTTP/1.1\r\n" HOST KNOWN "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+                    "Sec-WebSocket-Version: 8\r\n\r\n");
+    ck_assert_uint_eq(fixture_seen(&f, "HTTP/1.1 426"), 1);
+    ck_assert_uint_eq(fixture_seen(&f, "Sec-WebSocket-Version: 13\r\n" READABLE), 1);
+}
+END_TEST
+
 START_TEST(a_refusal_arrives_although_the_body_is_still_being_sent)
 {
     char *body = xcalloc(1, 300000);
@@ -164,7 +198,7 @@ END_TEST
 START_TEST(heads_and_bodies_have_deadlines)
 {
     int silent = fixture_dial(&f), head = fixture_dial(&f), body = fixture_dial(&f);
-    fixture_send(&f, body, VIEW("POST / HTTP/1.1\r\n" HOST "Content-Length: 4000\r\n\r\n"));
+    fixture_send(&f, body, VIEW("POST / HTTP/1.1\r\n" HOST KNOWN "Content-Length: 4000\r\n\r\n"));
     for (int i = 0; i < 15; i++) {
         fixture_send(&f, head, VIEW("G"));
         fixture_send(&f, body, VIEW("x"));
@@ -172,6 +206,7 @@ START_TEST(heads_and_bodies_have_deadlines)
     }
     fixture_read(&f, body, 10);
     ck_assert_uint_eq(fixture_seen(&f, "HTTP/1.1 408"), 1);
+    ck_assert_uint_eq(fixture_seen(&f, READABLE), 1);
     ck_assert_uint_eq(server_connections(f.server), 0);
     close(silent);
     close(head);
@@ -444,6 +479,7 @@ Suite *suite_server(void)
     tcase_add_test(tc, requests_are_answered);
     tcase_add_test(tc, handlers_see_the_whole_request);
     tcase_add_test(tc, smuggling_shapes_are_refused);
+    tcase_add_test(tc, refusals_can_be_read_by_pages_that_may);
     tcase_add_test(tc, a_refusal_arrives_although_the_body_is_still_being_sent);
     tcase_add_test(tc, a_body_may_come_in_pieces);
     tcase_add_test(tc, pipelined_requests_are_answered_in_order);
