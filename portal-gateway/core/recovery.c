@@ -281,8 +281,9 @@ void recovery_begin(struct session *s)
     s->pending = s->replaying = true;
     if (s->protocol == &protocol_ws) { /* says at once what follows */
         recovery_join_wished(s, &beginning);
-        s->heard = s->wish->from.seq;
+        uint64_t from = s->heard = s->wish->from.seq;
         tenant_make_live(s->tenant, s, true);
+        s->told = from;
         session_pump(s);
         return;
     }

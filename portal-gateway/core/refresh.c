@@ -79,9 +79,12 @@ static void ask_rights(struct call *c, const struct view *rooms, size_t count)
 static struct claims *verify(struct session *s, struct view token, enum refusal *why)
 {
     struct claims *claims = session_verify(s, token, why);
-    if (!claims || (!strcmp(claims->tenant_id, tenant_id(s->tenant)) && !strcmp(claims->sub, s->sub)))
+    bool foreign =
+        claims && (strcmp(claims->tenant_id, tenant_id(s->tenant)) != 0 || strcmp(claims->sub, s->sub) != 0);
+    if (!claims ||
+        (!foreign && !revoked_has(&s->tenant->revoked, claims->sub, claims->jti, claims->issued_at_s * 1000)))
         return claims;
-    *why = REFUSAL_TOKEN_FOREIGN;
+    *why = foreign ? REFUSAL_TOKEN_FOREIGN : REFUSAL_TOKEN_REVOKED;
     claims_release(claims);
     free(claims);
     return NULL;
@@ -89,10 +92,8 @@ static struct claims *verify(struct session *s, struct view token, enum refusal 
 
 static void take(struct session *s, const struct claims *claims)
 {
-    s->expires_wall_ms = claims->expires_at_s * 1000;
-    int64_t at = loop_now_ms(s->hub->loop) + s->expires_wall_ms - clock_wall_ms();
-    session_set_due(s, DUE_TOKEN_EXPIRY, at);
-    session_set_due(s, DUE_TOKEN_WARNING, at - s->hub->policy->token_warning_ms);
+    session_take_token(s, claims);
+    session_set_due(s, DUE_TOKEN_WARNING, s->due[DUE_TOKEN_EXPIRY] - s->hub->policy->token_warning_ms);
     session_change_token_rooms(s, claims);
     log_info("token_refreshed", "session=%s tenant=%s user=\"%s\"", s->id, tenant_id(s->tenant), s->sub);
 }

@@ -242,6 +242,8 @@ const char *refusal_text(enum refusal why);
 
 /* The claims of a token that holds (the caller's: claims_release(), free()); NULL: *why says what to tell. */
 struct claims *session_verify(struct session *s, struct view token, enum refusal *why) MUSTCHECK;
+/* What holds of a token from now on: until when, and whether it is among those that are revoked. */
+void session_take_token(struct session *s, const struct claims *claims);
 /* Verifies the token (empty: the one of the upgrade) and asks the hub to let the session in. False: *why says
  * what to tell. sign_in.c. */
 bool session_sign_in(struct session *s, struct view token, enum refusal *why) MUSTCHECK;

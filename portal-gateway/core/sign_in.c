@@ -51,6 +51,16 @@ struct claims *session_verify(struct session *s, struct view token, enum refusal
     return NULL;
 }
 
+void session_take_token(struct session *s, const struct claims *claims)
+{
+    free(s->jti);
+    s->jti = *claims->jti ? xstrdup(claims->jti) : NULL;
+    s->issued_ms = claims->issued_at_s * 1000;
+    s->expires_wall_ms = claims->expires_at_s * 1000;
+    int64_t left = s->expires_wall_ms - clock_wall_ms(), mono = loop_now_ms(s->hub->loop);
+    session_set_due(s, DUE_TOKEN_EXPIRY, mono + left);
+}
+
 bool session_sign_in(struct session *s, struct view token, enum refusal *why)
 {
     if (!token.n && s->token)
@@ -60,11 +70,7 @@ bool session_sign_in(struct session *s, struct view token, enum refusal *why)
         return false;
     s->claims = claims;
     s->sub = xstrdup(claims->sub);
-    s->jti = *claims->jti ? xstrdup(claims->jti) : NULL;
-    s->issued_ms = claims->issued_at_s * 1000;
-    s->expires_wall_ms = claims->expires_at_s * 1000;
-    int64_t left = s->expires_wall_ms - clock_wall_ms(), mono = loop_now_ms(s->hub->loop);
-    session_set_due(s, DUE_TOKEN_EXPIRY, mono + left);
+    session_take_token(s, claims);
     hub_admit(s->hub, s);
     return true;
 }
