@@ -321,7 +321,7 @@ describe('GET', () => {
       got.push(...(await session.get()).body.split(RS));
       answers++;
     }
-    assert.ok(answers > 1 && answers < 10, `${answers} answers`);
+    assert.ok(answers > 1 && answers < 60, `${answers} answers`);
     assert.deepEqual(got, packets);
   });
   test('answers that nobody fetches are bounded in bytes', async () => {

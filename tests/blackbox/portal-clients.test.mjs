@@ -66,7 +66,7 @@ for (const { name, version, transport, options } of MATRIX)
       assert.equal(made.heard[0].event, 'portalcast:hello');
       assert.equal(made.heard[0].data.recovered, false);
       const seqs = made.seqs();
-      assert.deepEqual(seqs, seqs.map((_, i) => seqs[0] + i), 'offsets without a gap');
+      assert.deepEqual(seqs, [...new Set(seqs)].sort((a, b) => a - b), 'in the order of the stream, each once');
       assert.deepEqual([made.disconnects, made.refusals, made.opens], [[], [], 1]);
     });
     test('events nobody knows break nothing, with a call or with bytes', async () => {
@@ -100,7 +100,8 @@ for (const { name, version, transport, options } of MATRIX)
       const first = await post(2);
       await hearsExactly(made, first);
       const back = new Promise((done) => made.socket.once('connect', () => done(true)));
-      door.cut();
+      // Who polls may be between two requests, and then notices nothing.
+      await until('the cut to be noticed', () => (door.cut(), made.disconnects.length));
       assert.ok(await within(back, 10000 * PATIENCE), 'connected again');
       await made.hears('a second hello', 'portalcast:hello', 2);
       await until('one session, as the one before is gone', async () => (await sessions()) === 1);

@@ -12,9 +12,9 @@ class Listener {
     return this.heard.filter((h) => h.event === event);
   }
 
-  // Everything but our own framework events and the figures, which come when they like.
+  // Everything but our own framework events, the figures and who is there, which come when they like.
   get news() {
-    return this.heard.filter((h) => !OURS.test(h.event) && h.event !== 'metrics_update');
+    return this.heard.filter((h) => !OURS.test(h.event) && !['metrics_update', 'presence_update'].includes(h.event));
   }
 
   // Waits until `count` events match.
