@@ -312,7 +312,7 @@ static bool pump_once(struct session *s, bool *took_some)
         return false;
     }
     if (missed_too_much(s) || source == SOURCE_LOST) {
-        recovery_fail(s, source == SOURCE_LOST ? "events_gone" : "too_much");
+        recovery_fail(s, source == SOURCE_LOST ? LOSS_EVENTS_GONE : LOSS_TOO_MUCH);
         return true;
     }
     if (source == SOURCE_LATER)

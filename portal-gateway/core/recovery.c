@@ -89,11 +89,17 @@ void recovery_forget(struct session *s)
 
 /* --- whether it can be --- */
 
-static enum recovery refuse(const struct session *s, const char *why)
+static const char *const losses[] = {
+#define X(id, name) name,
+    LOSSES(X)
+#undef X
+};
+
+static enum recovery refuse(const struct session *s, enum loss why)
 {
     meter_add(NOT_RECOVERED, 1);
     log_info("not_recovered", "session=%s tenant=%s user=\"%s\" why=%s", s->id, tenant_id(s->tenant), s->sub,
-             why);
+             losses[why]);
     return RECOVERY_NONE;
 }
 
@@ -139,12 +145,12 @@ static enum recovery look_for_missed(struct session *s)
     uint64_t place;
     w->wants_log = false;
     if (t->stream.at.seq - w->from.seq > policy->recovery_events)
-        return refuse(s, "too_much");
+        return refuse(s, LOSS_TOO_MUCH);
     if (ring_covers(&t->stream.ring, &w->from, &place))
         return bytes_from(&t->stream.ring, place) <= policy->recovery_bytes ? RECOVERY_GRANTED
-                                                                            : refuse(s, "too_much");
+                                                                            : refuse(s, LOSS_TOO_MUCH);
     if (past_is_gone(&t->past, &w->from))
-        return refuse(s, "events_gone");
+        return refuse(s, LOSS_EVENTS_GONE);
     if (past_find(&t->past, &w->from, loop_now_ms(s->hub->loop)))
         return RECOVERY_GRANTED;
     w->wants_log = true;
@@ -163,7 +169,7 @@ static enum recovery compare_with_stream(struct session *s)
     if (!w->heads_seen)
         w->heads_seen = t->heads_seen + 1;
     else if (t->heads_seen >= w->heads_seen && w->from.seq > stream->head)
-        return refuse(s, "beyond_the_head");
+        return refuse(s, LOSS_BEYOND_THE_HEAD);
     tenant_want_head(t);
     return RECOVERY_WAIT;
 }
@@ -174,20 +180,20 @@ static enum recovery decide_sio(struct session *s)
     struct wish *w = s->wish;
     struct pid *pid = &w->pid;
     if (!pid_read(&s->hub->pid_keys, s->claims, view_of(w->pid_text), pid))
-        return refuse(s, "foreign_pid");
+        return refuse(s, LOSS_FOREIGN_PID);
     if (clock_wall_ms() - pid->issued_ms > s->hub->policy->pid_ms)
-        return refuse(s, "old_pid");
+        return refuse(s, LOSS_OLD_PID);
     if (revoked_has(&t->revoked, s->sub, "", pid->issued_ms))
-        return refuse(s, "revoked");
+        return refuse(s, LOSS_REVOKED);
     if (t->roster.state != ROSTER_READ) {
         roster_want(&t->roster);
         return RECOVERY_WAIT;
     }
     const struct roster_row *row = roster_find(&t->roster, view_of(pid->id));
     if (row && row->ended)
-        return refuse(s, "ended");
+        return refuse(s, LOSS_ENDED);
     if (!find_position(w, t->stream.at.epoch))
-        return refuse(s, "another_history");
+        return refuse(s, LOSS_ANOTHER_HISTORY);
     return compare_with_stream(s);
 }
 
@@ -220,7 +226,7 @@ static enum recovery decide_ws(struct session *s)
         return RECOVERY_NONE;
     w->from = w->offset;
     if (!w->has_offset || (!is_epoch(&w->from, epoch) && (*w->from.epoch || w->from.seq)))
-        return refuse(s, "another_history");
+        return refuse(s, LOSS_ANOTHER_HISTORY);
     snprintf(w->from.epoch, sizeof w->from.epoch, "%s", epoch);
     return compare_with_stream(s);
 }
@@ -313,7 +319,7 @@ static void start_anew(struct session *s)
     tenant_make_live(s->tenant, s, false);
 }
 
-void recovery_fail(struct session *s, const char *why)
+void recovery_fail(struct session *s, enum loss why)
 {
     const struct stream *stream = &s->tenant->stream;
     free(s->reading);
@@ -324,7 +330,7 @@ void recovery_fail(struct session *s, const char *why)
         start_anew(s);
         return;
     }
-    session_send(s, frame_of_resync(s->form, why, &stream->at));
+    session_send(s, frame_of_resync(s->form, losses[why], &stream->at));
     s->told = stream->at.seq;
     tenant_send_latest(s->tenant, s);
 }

@@ -18,6 +18,23 @@
 #include "shared/view.h"
 #include <stdbool.h>
 
+/* Why somebody is not recovered; name in the log, and as the reason of a `resync`. */
+#define LOSSES(X)                         \
+    X(FOREIGN_PID, "foreign_pid")         \
+    X(OLD_PID, "old_pid")                 \
+    X(ENDED, "ended")                     \
+    X(REVOKED, "revoked")                 \
+    X(ANOTHER_HISTORY, "another_history") \
+    X(BEYOND_THE_HEAD, "beyond_the_head") \
+    X(EVENTS_GONE, "events_gone")         \
+    X(TOO_MUCH, "too_much")
+
+enum loss {
+#define X(id, name) LOSS_##id,
+    LOSSES(X)
+#undef X
+};
+
 /* A room that a client of /ws was in, and whether it may be. */
 struct wished_room {
     struct rights_wait wait;
@@ -62,6 +79,6 @@ void recovery_join_wished(struct session *s, const struct since *since);
  */
 void recovery_complete(struct session *s);
 /* What it missed turns out to be gone or too much: it goes on at the head, as a new one. */
-void recovery_fail(struct session *s, const char *why);
+void recovery_fail(struct session *s, enum loss why);
 
 #endif
