@@ -109,6 +109,7 @@ static void on_drain_step(void *ctx)
     int64_t spent = loop_now_ms(app->loop) - app->drain_since_ms, window = app->settings->drain_s * 1000;
     if (!left || spent > window + DRAIN_GRACE_MS) {
         log_info("drained", "left=%zu", left);
+        loop_timer_stop(app->drain_timer); /* the loop turns on while the endpoint ends */
         loop_stop(app->loop);
         return;
     }

@@ -41,12 +41,12 @@ struct presence {
     struct tenant *t;
     struct attendance people;
     struct loop_timer *timer;
-    bool asked;              /* our ask came round */
     bool silent;             /* we are leaving */
     bool crowded;            /* it has been logged that there are too many */
     enum kind due;           /* what is to be said next */
     int64_t ticked_ms;       /* the last tick */
-    int64_t gathered_ms;     /* what there was was told and said */
+    int64_t gathered_ms;     /* what there was was said, and told if it was time */
+    int64_t told_ms;         /* something was told */
     int64_t renew_at_ms;     /* everything is to be said again */
     int64_t own_ms;          /* we heard ourselves */
     uint64_t rev;            /* of the last presence_update */
@@ -190,20 +190,29 @@ static struct record *record_of(struct presence *p, const struct attendance_chan
     return r;
 }
 
+/* How many times the usual is gathered: to whom there are many sockets to write to, it is seldom. */
+static int slowness(const struct presence *p)
+{
+    size_t sockets = p->t->everyone->count / PRESENCE_SOCKETS;
+    return sockets < PRESENCE_SLOWEST ? (int)sockets + 1 : PRESENCE_SLOWEST;
+}
+
 static void tell(struct presence *p)
 {
     struct attendance_change change;
-    struct stream *stream = &p->t->stream;
-    if (!stream->placed)
+    int64_t now = now_of(p);
+    int slow = slowness(p);
+    if (!p->t->stream.placed || now - p->told_ms < slow * PRESENCE_GATHER_MS)
         return;
-    for (int n = 0; n < PRESENCE_TOLD_AT_ONCE && attendance_next_change(&p->people, now_of(p), &change);
+    for (int n = 0; n < slow * PRESENCE_TOLD_AT_ONCE && attendance_next_change(&p->people, now, &change);
          n++) {
         struct record *r = record_of(p, &change);
+        p->told_ms = now;
         if (!r)
             continue;
         news_offer(p->t, r);
         if (change.status == PRESENCE_OFFLINE)
-            latest_forget_own(&stream->latest, "presence_update", change.sub);
+            latest_forget_own(&p->t->stream.latest, "presence_update", change.sub);
     }
 }
 
@@ -261,13 +270,12 @@ bool presence_set(struct presence *p, const char *sub, struct view name)
     return true;
 }
 
-static void hear_ourselves(struct presence *p, enum kind kind)
+static void hear_ourselves(struct presence *p)
 {
     int64_t now = now_of(p);
     if (now - p->own_ms > p->people.lease_ms / 2)
         attendance_excuse(&p->people, now);
     p->own_ms = now;
-    p->asked |= kind == KIND_ASK;
 }
 
 /* False: written by somebody newer than we are. */
@@ -315,7 +323,7 @@ void presence_hear(struct presence *p, struct view data)
         !read_kind(json_get(data, "kind"), &kind))
         return;
     if (strcmp(gateway, p->t->hub->peers.tag) == 0) {
-        hear_ourselves(p, kind);
+        hear_ourselves(p);
         return;
     }
     hear_users(p, gateway, json_get(data, "users"));
@@ -326,10 +334,8 @@ void presence_hear(struct presence *p, struct view data)
 
 void presence_bound(struct presence *p)
 {
-    if (!p)
-        return;
-    p->asked = false;
-    say_more(p, KIND_ASK);
+    if (p)
+        say_more(p, KIND_ASK);
 }
 
 void presence_repeat(struct presence *p)
@@ -362,7 +368,7 @@ void presence_tick(struct presence *p, int64_t now_ms)
     int64_t now = now_of(p);
     attendance_age(&p->people, now, now - p->own_ms <= p->people.lease_ms / 2);
     if (now >= p->renew_at_ms)
-        say_more(p, p->asked ? KIND_ALL : KIND_ASK);
+        say_more(p, KIND_ALL);
     if (p->due != KIND_DELTA || !list_empty(&p->people.changed) || !list_empty(&p->people.unsaid))
         arm(p);
     show(p);
@@ -382,6 +388,7 @@ struct presence *presence_create(struct tenant *t)
     p->own_ms = now_of(p);
     p->renew_at_ms = p->own_ms + p->people.lease_ms / RENEWALS_PER_LEASE;
     p->gathered_ms = p->own_ms - PRESENCE_GATHER_MS;
+    p->told_ms = p->own_ms - PRESENCE_SLOWEST * PRESENCE_GATHER_MS;
     return p;
 }
 

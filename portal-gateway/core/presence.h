@@ -4,8 +4,8 @@
  * (attendance.h).
  *
  * What changed is told to the sockets here as a `latest` event, and said to the other gateways by the inside
- * event `portalcast:presence`; both gathered for PRESENCE_GATHER_MS, so that a thousand who come at once are
- * no million of writes:
+ * event `portalcast:presence`; both gathered for PRESENCE_GATHER_MS, and for the sockets longer the more of
+ * them there are, so that a thousand who come at once are no million of writes:
  *
  *   {"gateway":"<tag>","kind":"delta","users":[["u1","away",1795269600000],["u2","online",0,false]]}
  *
@@ -13,8 +13,7 @@
  * that gateway any more, false. Kinds: "delta" names those who changed, "all" everybody, three times a lease;
  * "ask" does too, and the others answer it with "all"; "leaving": nobody is there any more.
  *
- * Our own messages come round. As long as they do not, nothing is concluded from the silence of others; an
- * ask is repeated until it was heard.
+ * Our own messages come round. As long as they do not, nothing is concluded from the silence of others.
  *
  * Where presence is off there is none: every function takes NULL for that.
  *
@@ -33,7 +32,9 @@ struct tenant;
 
 enum {
     PRESENCE_GATHER_MS = 500,
-    PRESENCE_TOLD_AT_ONCE = 64, /* changes in one go: what a socket gets in one write */
+    PRESENCE_TOLD_AT_ONCE = 64, /* changes in one go: what a socket gets in one write; ... */
+    PRESENCE_SOCKETS = 100,     /* ... for each so many of them it is gathered once more, ... */
+    PRESENCE_SLOWEST = 10,      /* ... up to so often, and then as many times more are told */
     PRESENCE_SAID_AT_ONCE = 200 /* people in one message */
 };
 

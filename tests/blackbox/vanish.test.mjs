@@ -11,6 +11,7 @@ import { World } from '../lib/world.mjs';
 
 const CLIENTS = 2000;
 const TENANTS = 10;
+const USERS = 100; // of whom each is many clients: who hears of thousands of users is busy with that
 const LANES = 50; // handshakes at a time
 const EVENTS = 100; // while they vanish
 const ROUNDS = 3; // that are compared, behind one that makes room
@@ -47,7 +48,7 @@ const rounds = []; // VmRSS behind each
 const shuffled = (list) => list.map((v) => [random(), v]).sort(([a], [b]) => a - b).map(([, v]) => v);
 
 async function openAll() {
-  const clients = Array.from({ length: CLIENTS }, (_, i) => new Vanishing(world.gw.port, tokenOf(`t_vanish_${i % TENANTS}`, 'agent', { sub: `user-${i}` })));
+  const clients = Array.from({ length: CLIENTS }, (_, i) => new Vanishing(world.gw.port, tokenOf(`t_vanish_${i % TENANTS}`, 'agent', { sub: `user-${i % USERS}` })));
   const queue = [...clients];
   const lane = async () => {
     for (let c = queue.shift(); c; c = queue.shift()) assert.ok(await c.open(), 'connected');

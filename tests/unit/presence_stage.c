@@ -75,7 +75,7 @@ void gateway_start(size_t which)
     g->presence = t->presence;
     presence_tick(g->presence, net.clock_ms);
     ck_assert_int_eq(stream_on_head(&t->stream, &head, &nowhere, 0), STREAM_PLACED);
-    presence_bound(g->presence);
+    news_take(g->hub, news_create(NEWS_BOUND, "t1"));
 }
 
 void gateway_kill(size_t which)
@@ -113,7 +113,7 @@ void gateway_leave(size_t which)
     for (int user = 0; user < USERS; user++)
         while (net.gateways[which].sessions[user])
             user_departs(which, user);
-    presence_leave(net.gateways[which].presence);
+    hub_leave(net.gateways[which].hub);
     deliver();
     gateway_kill(which);
 }

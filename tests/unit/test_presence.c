@@ -157,6 +157,55 @@ START_TEST(users_say_how_they_are)
 }
 END_TEST
 
+START_TEST(what_he_says_now_counts_whatever_the_clocks_of_others)
+{
+    struct sink *k = live(&protocol_sio, "u1", "");
+    other("BBBBBB", "all", "[[\"u1\",\"away\",9000000000000000]]");
+    pass(2 * STEP_MS);
+    forget_output(k);
+    ck_assert(set("u1", "busy"));
+    pass(STEP_MS);
+    ck_assert_str_eq(heard(k), news_of("u1", "busy"));
+    ck_assert_ptr_nonnull(strstr(stage.published.data, "[[\"u1\",\"busy\",9000000000000001]]"));
+    gone(k);
+}
+END_TEST
+
+START_TEST(who_was_taken_over_counts_until_his_link_is_gone)
+{
+    struct sink *u1 = live(&protocol_sio, "u1", ""), *older = live(&protocol_sio, "u2", "");
+    struct sink *newer = live(&protocol_sio, "u2", "");
+    pass(STEP_MS);
+    forget_output(u1);
+    member_finish(&older->session->member); /* as by recovery_displace() */
+    session_close(older->session, CLOSE_TAKEN_OVER);
+    gone(older);
+    pass(2 * ATTENDANCE_GRACE_MS);
+    ck_assert_str_eq(heard(u1), "");
+    gone(newer);
+    pass(2 * ATTENDANCE_GRACE_MS);
+    ck_assert_str_eq(heard(u1), news_of("u2", "offline"));
+    gone(u1);
+}
+END_TEST
+
+START_TEST(who_signs_out_is_gone_though_the_link_stays)
+{
+    struct sink *u1 = live(&protocol_sio, "u1", ""), *k = live(&protocol_sio, "u2", "");
+    pass(STEP_MS);
+    forget_output(u1);
+    say(k, "41");
+    pass(2 * ATTENDANCE_GRACE_MS);
+    ck_assert_str_eq(heard(u1), news_of("u2", "offline"));
+    forget_output(u1);
+    sign_in(k, "u2", "");
+    pass(STEP_MS);
+    ck_assert_str_eq(heard(u1), news_of("u2", "online"));
+    gone(k);
+    gone(u1);
+}
+END_TEST
+
 START_TEST(what_comes_together_is_gathered)
 {
     struct sink *k = live(&protocol_sio, "u0", "");
@@ -174,6 +223,28 @@ START_TEST(what_comes_together_is_gathered)
         ck_assert_uint_le(k->writes - writes, 2 * turn);
     }
     gone(k);
+}
+END_TEST
+
+START_TEST(many_sockets_are_told_less_often)
+{
+    enum { MANY = 3 * PRESENCE_SOCKETS - 1 };
+    struct sink *all[MANY];
+    for (size_t i = 0; i < MANY; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "u%zu", i);
+        all[i] = live(&protocol_sio, name, "");
+    }
+    pass(7 * STEP_MS); /* in two goes */
+    ck_assert_int_eq(times(all[0], "presence_update"), MANY);
+    size_t writes = all[0]->writes;
+    for (int i = 0; i < 12; i++) {
+        ck_assert(set("u1", i % 2 ? "away" : "busy"));
+        pass(STEP_MS);
+    }
+    ck_assert_uint_eq(all[0]->writes - writes, 4);
+    for (size_t i = 0; i < MANY; i++)
+        gone(all[i]);
 }
 END_TEST
 
@@ -300,6 +371,56 @@ START_TEST(nobody_else_speaks_for_it)
 }
 END_TEST
 
+START_TEST(what_it_says_itself_is_no_news_to_it)
+{
+    struct sink *k = live(&protocol_sio, "u1", "");
+    pass(STEP_MS);
+    forget_output(k);
+    other(stage.hub->peers.tag, "all", "[[\"u1\",\"away\",5],[\"u2\",\"away\",5]]");
+    pass(2 * STEP_MS);
+    ck_assert_str_eq(heard(k), "");
+    gone(k);
+}
+END_TEST
+
+START_TEST(the_word_of_others_does_not_keep_who_is_gone)
+{
+    struct sink *u1 = live(&protocol_sio, "u1", ""), *k = live(&protocol_sio, "u2", "");
+    pass(STEP_MS);
+    forget_output(u1);
+    gone(k);
+    for (int i = 0; i < 4; i++) {
+        pass(ATTENDANCE_GRACE_MS / 4);
+        other("BBBBBB", "delta", "[[\"u2\",\"online\",0,false]]");
+    }
+    pass(2 * STEP_MS);
+    ck_assert_str_eq(heard(u1), news_of("u2", "offline"));
+    gone(u1);
+}
+END_TEST
+
+START_TEST(one_is_on_so_many_gateways_at_most)
+{
+    struct sink *k = live(&protocol_sio, "u1", "");
+    for (int i = 0; i <= ATTENDANCE_HOLDERS_MAX; i++) {
+        char tag[16];
+        snprintf(tag, sizeof tag, "BBBB%02d", i);
+        other(tag, "all", "[[\"u2\",\"online\",0]]");
+    }
+    pass(2 * STEP_MS);
+    forget_output(k);
+    for (int i = 0; i < ATTENDANCE_HOLDERS_MAX; i++) {
+        char tag[16];
+        ck_assert_str_eq(heard(k), "");
+        snprintf(tag, sizeof tag, "BBBB%02d", i);
+        other(tag, "leaving", "[]");
+    }
+    pass(ATTENDANCE_GRACE_MS + STEP_MS);
+    ck_assert_str_eq(heard(k), news_of("u2", "offline"));
+    gone(k);
+}
+END_TEST
+
 START_TEST(what_cannot_be_read_is_passed_over)
 {
     struct sink *k = live(&protocol_sio, "u1", "");
@@ -320,10 +441,11 @@ START_TEST(what_cannot_be_read_is_passed_over)
         "{\"gateway\":\"BBBBBB\",\"kind\":\"all\",\"users\":[[\"u2\",\"away\",9223372036854775807]]}",
         "{\"gateway\":\"BBBBBB\",\"kind\":\"delta\",\"users\":[[\"u2\",\"away\",5,false]]}",
         "{\"gateway\":\"BBBBBB\",\"kind\":\"leaving\",\"users\":null}"};
-    for (size_t i = 0; i < countof(rubbish); i++)
+    for (size_t i = 0; i < countof(rubbish); i++) {
         presence_hear(t1()->presence, view_of(rubbish[i]));
-    pass(2 * STEP_MS);
-    ck_assert_str_eq(heard(k), "");
+        pass(2 * STEP_MS);
+        ck_assert_msg(!*heard(k), "%s: %s", rubbish[i], heard(k));
+    }
     other("BBBBBB", "all", "[[\"u2\",\"odd\",5],[\"u3\",\"away\",5,true,\"more\"]]");
     pass(2 * STEP_MS);
     ck_assert_str_eq(heard(k), news_of("u3", "away"));
@@ -359,13 +481,20 @@ Suite *suite_presence(void)
     tcase_add_test(t, a_reload_and_a_second_tab_are_no_news);
     tcase_add_test(t, who_comes_back_after_all_begins_online);
     tcase_add_test(t, users_say_how_they_are);
+    tcase_add_test(t, what_he_says_now_counts_whatever_the_clocks_of_others);
+    tcase_add_test(t, who_was_taken_over_counts_until_his_link_is_gone);
+    tcase_add_test(t, who_signs_out_is_gone_though_the_link_stays);
     tcase_add_test(t, what_comes_together_is_gathered);
+    tcase_add_test(t, many_sockets_are_told_less_often);
     tcase_add_test(t, a_newer_status_takes_the_place_of_one_that_waits);
     tcase_add_test(t, nothing_is_told_before_the_stream_is_in_place);
     tcase_add_test(t, a_stream_that_begins_anew_hears_it_all_again);
     tcase_add_test(t, those_who_are_one_too_many_wait);
     tcase_add_test(t, a_thousand_who_are_there_do_not_cut_the_next_one);
     tcase_add_test(t, nobody_else_speaks_for_it);
+    tcase_add_test(t, what_it_says_itself_is_no_news_to_it);
+    tcase_add_test(t, the_word_of_others_does_not_keep_who_is_gone);
+    tcase_add_test(t, one_is_on_so_many_gateways_at_most);
     tcase_add_test(t, what_cannot_be_read_is_passed_over);
     tcase_add_test(t, it_can_be_off);
     suite_add_tcase(s, t);

@@ -158,7 +158,7 @@ START_TEST(a_pause_of_the_exchange_is_no_death)
 }
 END_TEST
 
-START_TEST(a_new_gateway_asks_until_it_is_heard)
+START_TEST(a_new_gateway_asks_or_hears_the_renewals)
 {
     user_arrives(0, 1);
     user_sets(0, 1, "away");
@@ -368,7 +368,7 @@ Suite *suite_presence_net(void)
     tcase_add_test(t, who_has_left_says_nothing_more);
     tcase_add_test(t, the_deaf_do_not_conclude_anything);
     tcase_add_test(t, a_pause_of_the_exchange_is_no_death);
-    tcase_add_test(t, a_new_gateway_asks_until_it_is_heard);
+    tcase_add_test(t, a_new_gateway_asks_or_hears_the_renewals);
     tcase_add_test(t, what_was_lost_is_made_good_by_the_renewals);
     tcase_add_test(t, messages_have_a_size);
     tcase_add_test(t, a_silent_tenant_costs_three_messages_a_lease);
