@@ -254,6 +254,16 @@ void tenant_tick(struct tenant *t)
     tenant_open(t);
 }
 
+void tenant_renew_memberships(struct tenant *t)
+{
+    const struct since since = {0, t->stream.ring.head};
+    for (size_t i = 0; i < t->everyone->count; i++) {
+        struct member *m = t->everyone->slots[i].member;
+        for (unsigned k = 0; k < m->count; k++)
+            m->rooms[k].since = since;
+    }
+}
+
 /* --- revocation --- */
 
 static void end_if_revoked(const struct tenant *t, struct session *s)

@@ -74,6 +74,8 @@ void tenant_wait_for_past(struct tenant *t, struct session *s);
 void tenant_ask_past(struct tenant *t);
 /* A read of the log has been answered, or has failed (NULL). */
 void tenant_take_past(struct tenant *t, struct replay *answer);
+/* The history is another one: the places since which everybody is in his rooms belong to the old one. */
+void tenant_renew_memberships(struct tenant *t);
 /* Ends whoever's token has been revoked by now. */
 void tenant_end_revoked(struct tenant *t);
 /* About once a second. */

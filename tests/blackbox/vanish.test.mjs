@@ -26,8 +26,8 @@ before(async () => {
     tap: false,
     gateway: {
       PING_INTERVAL_MS: String(1000 * PATIENCE),
-      PING_TIMEOUT_MS: String(2000 * PATIENCE),
-      CONNECT_TIMEOUT_MS: String(8000 * PATIENCE),
+      PING_TIMEOUT_MS: String(5000 * PATIENCE),
+      CONNECT_TIMEOUT_MS: String(20000 * PATIENCE),
       LOG_LEVEL: 'warn',
       // What was freed is kept aside by AddressSanitizer; a little of it is enough to see whether memory stays flat.
       ASAN_OPTIONS: `${process.env.ASAN_OPTIONS ?? ''}:quarantine_size_mb=4`.replace(/^:/, ''),
@@ -45,6 +45,7 @@ function cpu() {
 }
 const rssKb = () => Number(/VmRSS:\s+(\d+)/.exec(fs.readFileSync(`/proc/${world.gw.pid}/status`, 'utf8'))[1]);
 const rounds = []; // VmRSS behind each
+const peaks = []; // and while all are there
 const shuffled = (list) => list.map((v) => [random(), v]).sort(([a], [b]) => a - b).map(([, v]) => v);
 
 async function openAll() {
@@ -85,6 +86,7 @@ async function round() {
   assert.equal(await sessions(), CLIENTS, 'all are there at once');
   await world.api('t_vanish_0', 'POST', '/api/v1/events', { event: 'tick', data: 0 }, 'service');
   await until('everybody of a tenant to hear it', () => clients.every((c, i) => i % TENANTS || c.events >= 2));
+  peaks.push(rssKb());
   await vanish(clients);
   await until('no session', async () => (await sessions()) === 0, 15000);
   await sleep(3000); // what they had is given back soon after the last one
@@ -107,15 +109,21 @@ test('nothing spins when they are gone', async () => {
   const [from, used] = [Date.now(), cpu()];
   await sleep(2000);
   const idle = (cpu() - used) / (Date.now() - from);
-  console.log(`# busy ${(rounds.busy * 1e5).toFixed(1)} %, idle ${(idle * 1e5).toFixed(2)} %, VmRSS ${rounds.join(', ')} kB`);
+  console.log(`# busy ${(rounds.busy * 1e5).toFixed(1)} %, idle ${(idle * 1e5).toFixed(2)} %, VmRSS ${rounds.join(', ')} of ${peaks.join(', ')} kB`);
   assert.ok(idle < rounds.busy / 5, `${idle} idle, ${rounds.busy} while busy`);
 });
 
-// What the allocator keeps of its peaks comes and goes by some megabytes; a session that is not given back is several
-// kilobytes, and two rounds are four thousand of them.
+// The events of the last minute or two are still there: half a megabyte a round. What else grows is what sessions leave
+// behind. AddressSanitizer's allocator gives back in its own time.
 test('memory stays flat', () => {
   const [, first, , last] = rounds;
-  assert.ok(last < first * 1.3, `VmRSS after each round: ${rounds.join(', ')} kB`);
+  const most = PATIENCE > 1 ? 1.3 : 1.25;
+  assert.ok(last < first * most, `VmRSS after each round: ${rounds.join(', ')} kB`);
+});
+
+test('what they had goes back to the system', () => {
+  const most = PATIENCE > 1 ? 1.3 : 0.9;
+  assert.ok(rounds.every((kept, i) => kept < most * peaks[i]), `VmRSS ${peaks.join(', ')} kB with all, ${rounds.join(', ')} kB without`);
 });
 
 test('a client that went just before an event is noticed by that event, not by a ping', async () => {

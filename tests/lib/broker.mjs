@@ -22,7 +22,12 @@ export class Broker {
     this.ended = undefined;
     this.process = spawn(PROGRAM, [this.dir, String(this.port), path.join(this.dir, 'definitions.json')], { stdio: ['ignore', 'ignore', 'inherit'] });
     this.process.once('exit', (code) => (this.ended = `ended with ${code}`));
-    await this.waitReady(180000); // a node takes a minute where ten others want the processor
+    try {
+      await this.waitReady(180000); // a node takes a minute where ten others want the processor
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
   }
 
   // A node of one's own: for tests that stop it. About 8 s.

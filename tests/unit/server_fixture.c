@@ -232,11 +232,14 @@ void fixture_send(struct fixture *f, int fd, struct view bytes)
     }
 }
 
+enum { QUIET_TURNS = 20 };
+
 struct view fixture_read(struct fixture *f, int fd, int quiet_ms)
 {
     f->count = 0;
     f->eof = false;
-    for (int64_t last = now_ms(); !f->eof && now_ms() - last < quiet_ms;) {
+    int turns = 0; /* without a byte: where the processor is elsewhere, time alone says nothing */
+    for (int64_t last = now_ms(); !f->eof && (now_ms() - last < quiet_ms || turns < QUIET_TURNS); turns++) {
         if (f->capacity - f->count < 65536) {
             f->capacity = f->capacity * 2 + 65537;
             f->bytes = xrealloc(f->bytes, f->capacity);
@@ -246,6 +249,7 @@ struct view fixture_read(struct fixture *f, int fd, int quiet_ms)
         if (n > 0) {
             f->count += (size_t)n;
             last = now_ms();
+            turns = 0;
         } else if (!f->eof) {
             fixture_turn(f, 0);
         }

@@ -249,6 +249,18 @@ START_TEST(another_history_is_announced_in_the_stream)
 }
 END_TEST
 
+START_TEST(who_was_in_a_room_hears_it_in_the_new_history_too)
+{
+    struct sink *k = live(&protocol_ws, "u1", "");
+    answer_heads(&(struct position){"e", 10}, "e", 3);
+    flush();
+    forget_output(k);
+    feed(4, 1, "x", ",\"rooms\":[\"user:u1\"]");
+    ck_assert_uint_eq(strlen(heard(k)) > 0, 1);
+    gone(k);
+}
+END_TEST
+
 /* --- against a model: what each socket hears is what was for it, in order, each once --- */
 
 struct listener {
@@ -337,6 +349,7 @@ Suite *suite_delivery(void)
     tcase_add_test(t, many_own_frames_leave_in_turns);
     tcase_add_test(t, old_events_are_forgotten);
     tcase_add_test(t, another_history_is_announced_in_the_stream);
+    tcase_add_test(t, who_was_in_a_room_hears_it_in_the_new_history_too);
     tcase_add_loop_test(t, any_order_of_blocks_and_events_reads_like_the_stream, 0, 12);
     tcase_add_test(t, a_socket_that_takes_nothing_is_cut);
     suite_add_tcase(s, t);
