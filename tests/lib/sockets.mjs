@@ -5,7 +5,7 @@ import { PATIENCE, until } from './env.mjs';
 
 export const OURS = /^portalcast:/;
 
-class Listener {
+export class Listener {
   heard = []; // {event, data, offset, args?}
 
   of(event) {
