@@ -149,14 +149,15 @@ void client_join(struct session *s, struct view room, const struct receipt *rece
     char name[EVENT_ROOM_BYTES_MAX + 1];
     if (!read_name(s, event, room, receipt, name))
         return;
-    if (find(s, name)) {
+    const struct membership *in = find(s, name);
+    if (in && !(in->asked_for && session_is_recorded(s))) {
         accept_room(s, receipt, name);
     } else if (!is_conversation(room)) {
         log_denied(s, name, err_code_name(ERR_DENIED));
         refuse_quietly(s, receipt, err_code_name(ERR_DENIED), "the token does not give this room");
-    } else if (asked_rooms(s) >= ROOMS_ASKED_MAX) {
+    } else if (!in && asked_rooms(s) >= ROOMS_ASKED_MAX) {
         refuse_because(s, event, receipt, ERR_LIMITED, "too many rooms: leave some");
-    } else {
+    } else { /* also who is in by a record may have left by one that is still to come */
         ask_in(s, event, name, receipt);
     }
 }

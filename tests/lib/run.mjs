@@ -16,10 +16,10 @@ const FOLDER = path.join(ROOT, 'tests/blackbox');
 const FILE_SECONDS = 240;
 const CONCURRENCY = Number(process.env.CONCURRENCY ?? 2);
 // The long ones first, so that the end is not waiting for one of them.
-const FIRST = ['outbox', 'writers', 'durability', 'lifecycle', 'portal-clients', 'vanish', 'webhook', 'rest-limits'];
+const FIRST = ['slow', 'outbox', 'recovery', 'writers', 'durability', 'vanish', 'hostile', 'rolling', 'life', 'recovery-scale', 'portal-clients', 'relay', 'presence', 'lifecycle', 'webhook', 'rest-limits'];
 const STORE = process.env.STORE || 'sqlite';
 // What does not depend on the kind of store is not run for each.
-const FILES_OF = { sqlite: /./, mongo: /^(api|desk|webhook|intake|enriched|tenants|keeping|durability|writers|rest|rest-openapi|rpc|revocations)$/ };
+const FILES_OF = { sqlite: /./, mongo: /^(api|desk|webhook|intake|enriched|tenants|keeping|durability|writers|rest|rest-openapi|rpc|revocations|commands)$/ };
 
 const rank = (name) => (FIRST.indexOf(name) + FIRST.length + 1) % (FIRST.length + 1);
 const wanted = process.argv.slice(2);

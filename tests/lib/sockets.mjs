@@ -1,7 +1,7 @@
 // Browsers: the official Socket.IO client and a plain WebSocket, both keeping a record of all they hear.
 import { io } from 'socket.io-client';
 import WebSocket from 'ws';
-import { PATIENCE, until } from './env.mjs';
+import { PATIENCE, until, within } from './env.mjs';
 
 export const OURS = /^portalcast:/;
 
@@ -57,6 +57,12 @@ export class SioClient extends Listener {
     });
   }
 
+  // What the server answers to an event; null when it does not in time.
+  async asks(event, ...args) {
+    const timeoutMs = 10000 * PATIENCE;
+    return (await within(new Promise((done) => this.socket.emit(event, ...args, done)), timeoutMs)) ?? null;
+  }
+
   close() {
     this.socket.disconnect();
   }
@@ -82,6 +88,13 @@ export class WsClient extends Listener {
 
   send(message) {
     this.socket.send(typeof message === 'string' ? message : JSON.stringify(message));
+  }
+
+  // What the server answers to a message: `ack` or `error` with its id.
+  async asks(message) {
+    const id = `q${this.messages.length}-${Math.random()}`;
+    this.send({ ...message, id });
+    return until(`an answer to ${message.type} ${message.event ?? ''}`, () => this.messages.find((m) => m.id === id));
   }
 
   message(type, timeoutMs = 10000) {

@@ -4,7 +4,8 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { Broker, Tap } from './broker.mjs';
 import { RUN_DIR, claim } from './env.mjs';
-import { rest, tokenOf } from './http.mjs';
+import { rest, tokenOf, webhook } from './http.mjs';
+import { text } from './samples.mjs';
 import { gateway, stateManager } from './services.mjs';
 import { SioClient, WsClient } from './sockets.mjs';
 
@@ -81,6 +82,15 @@ export class World {
     for (const conversation of await this.list(tenantId, '/api/v1/conversations'))
       for (const message of await this.list(tenantId, `/api/v1/conversations/${conversation.id}/messages`)) all.set(message.messageId ?? message.id, message);
     return all;
+  }
+
+  // The id of the conversation with a customer, who has just written.
+  async conversation(tenantId, number, from, words = 'hello') {
+    const answer = await webhook(this.sm, text(number, from, words));
+    assert.equal(answer.status, 200, answer.body);
+    const found = await this.list(tenantId, `/api/v1/conversations?q=${from}`);
+    assert.equal(found.length, 1, `one conversation with ${from}`);
+    return found[0].id;
   }
 
   async browser(tenantId, { role = 'agent', claims = {}, ...options } = {}) {

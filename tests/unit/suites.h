@@ -35,6 +35,7 @@
     X(poll)         \
     X(presence)     \
     X(presence_net) \
+    X(refresh)      \
     X(rest)         \
     X(restore)      \
     X(room)         \

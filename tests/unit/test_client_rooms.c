@@ -1,4 +1,5 @@
 /* Rooms that clients ask for: who gets in, since when he hears, and what is asked how often. */
+#include "portal-gateway/core/news.h"
 #include "portal-gateway/core/rights.h"
 #include "shared/json.h"
 #include "tests/unit/session_stage.h"
@@ -78,6 +79,42 @@ START_TEST(who_leaves_before_he_is_in_does_not_get_in)
 }
 END_TEST
 
+static void recorded(struct sink *k, int seq, bool in)
+{
+    char body[512];
+    struct err err = {0};
+    struct news *n = news_create(NEWS_EVENTS, "t1");
+    int length =
+        snprintf(body, sizeof body,
+                 "{\"v\":1,\"type\":\"portalcast:session\",\"tenantId\":\"t1\",\"epoch\":\"e\",\"seq\":%d,"
+                 "\"data\":{\"pid\":\"%s\",\"sub\":\"u1\",\"room\":\"conversation:c_1\",\"in\":%s}}",
+                 seq, k->session->id, in ? "true" : "false");
+    n->records = record_create((struct view){body, (size_t)length}, &err);
+    ck_assert_msg(n->records != NULL, "%s", err.text);
+    news_take(stage.hub, n);
+}
+
+/* What is recorded counts, not what the stream has passed by then. */
+START_TEST(who_joins_leaves_and_joins_is_in)
+{
+    struct sink *k = live(&protocol_sio, "u1", "");
+    emit(k, "join_conversation", "c_1");
+    settle(stage.asked_token, "{\"ok\":true,\"reply\":{\"offset\":\"e-11\"}}");
+    ck_assert(!session_is_in(k->session, VIEW("conversation:c_1")));
+    emit(k, "leave_conversation", "c_1");
+    settle(stage.asked_token, "{\"ok\":true,\"reply\":{\"offset\":\"e-12\"}}");
+    recorded(k, 11, true); /* he is in, for a moment */
+    emit(k, "join_conversation", "c_1");
+    ck_assert_uint_eq(stage.asks, 3);
+    recorded(k, 12, false);
+    settle(stage.asked_token, "{\"ok\":true,\"reply\":{\"offset\":\"e-13\"}}");
+    ck_assert(!session_is_in(k->session, VIEW("conversation:c_1")));
+    recorded(k, 13, true);
+    ck_assert(session_is_in(k->session, VIEW("conversation:c_1")));
+    gone(k);
+}
+END_TEST
+
 START_TEST(without_recovery_nothing_is_recorded)
 {
     stage.policy.recovery = false;
@@ -112,6 +149,7 @@ START_TEST(a_client_asks_for_a_bounded_number_of_rooms)
     settle(last, RECORDED);
     forget_output(k);
     emit(k, "join_conversation", "c_a"); /* is in */
+    settle(stage.asked_token, RECORDED);
     ck_assert_str_eq(heard(k), "431[{\"ok\":true,\"room\":\"conversation:c_a\"}]\n");
     emit(k, "leave_conversation", "c_7");
     emit(k, "join_conversation", "c_b");
@@ -353,6 +391,7 @@ Suite *suite_client_rooms(void)
     tcase_set_timeout(t, 30);
     tcase_add_test(t, a_recorded_join_counts_when_it_is_recorded);
     tcase_add_test(t, who_leaves_before_he_is_in_does_not_get_in);
+    tcase_add_test(t, who_joins_leaves_and_joins_is_in);
     tcase_add_test(t, without_recovery_nothing_is_recorded);
     tcase_add_test(t, a_client_asks_for_a_bounded_number_of_rooms);
     tcase_add_loop_test(t, a_room_is_given_by_the_token_or_by_data, 0, (int)countof(room_rows));
