@@ -26,7 +26,7 @@ static void take_session(struct tenant *t, const struct record *r, uint64_t plac
     struct session *s = map_get(&t->recoverable, view_of(pid));
     if (!s || !json_copy_string(json_get(data, "room"), room, sizeof room))
         return;
-    struct since since = {at.seq, place + 1};
+    struct since since = {.seq = at.seq, .place = place + 1};
     bool in = json_is_true(json_get(data, "in"));
     if (in ? session_join_since(s, view_of(room), &since) : session_leave(s, view_of(room)))
         log_debug("room", "session=%s tenant=%s room=\"%s\" in=%d", s->id, t->id, room, in);

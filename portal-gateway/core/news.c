@@ -151,9 +151,9 @@ static void take_head(struct hub *h, struct tenant *t, struct head *item)
         break;
     case STREAM_RESET:
         meter_add(RESETS, 1);
-        tenant_renew_memberships(t);
         log_warn("stream_reset", "tenant=%s epoch=%s head=%llu", t->id, item->head.epoch,
                  (unsigned long long)item->head.seq);
+        tenant_begin_history(t);
         tenant_want_head(t);
         presence_repeat(t->presence);
         break;

@@ -73,13 +73,18 @@ struct position session_position(const struct session *s)
     return heard;
 }
 
+static bool is_behind(const struct entry *e, uint64_t place, const struct since *since)
+{
+    bool has_seq = e->record && e->record->event.seq;
+    return !has_seq || e->at.seq > since->seq || (since->anew && place >= since->anew);
+}
+
 /* Whether it was in a room of the entry's already. */
 static bool shares_a_room(const struct session *s, const struct entry *e, uint64_t place)
 {
     for (unsigned i = 0; i < e->room_count; i++) {
         const struct membership *in = room_membership(e->rooms[i], &s->member);
-        bool has_seq = e->record && e->record->event.seq;
-        if (in && place >= in->since.place && (!has_seq || e->at.seq > in->since.seq))
+        if (in && place >= in->since.place && is_behind(e, place, &in->since))
             return true;
     }
     return false;

@@ -245,7 +245,7 @@ static void rejoin(struct session *s, const struct roster_row *row)
     for (size_t i = 0; row && i < row->count; i++) {
         const struct roster_room *room = &row->rooms[i];
         bool same = is_epoch(&room->joined, s->wish->from.epoch);
-        struct since since = {same ? room->joined.seq : 0, 0};
+        struct since since = {.seq = same ? room->joined.seq : 0};
         session_join_since(s, view_of(room->name), &since);
     }
 }
@@ -280,7 +280,7 @@ void recovery_join_wished(struct session *s, const struct since *since)
 void recovery_begin(struct session *s)
 {
     meter_add(RECOVERED, 1);
-    const struct since beginning = {0, 0};
+    const struct since beginning = {0};
     struct reading *r = s->reading = xcalloc(1, sizeof *r);
     r->at = s->wish->from;
     tenant_join_rooms(s->tenant, s, &beginning);
@@ -314,7 +314,7 @@ static void start_anew(struct session *s)
     map_remove(&s->tenant->recoverable, view_of(s->id));
     crypto_random_id("", s->id);
     member_finish(&s->member);
-    struct since now = {s->tenant->stream.at.seq, s->tenant->stream.ring.head};
+    struct since now = {.seq = s->tenant->stream.at.seq, .place = s->tenant->stream.ring.head};
     tenant_join_rooms(s->tenant, s, &now);
     tenant_make_live(s->tenant, s, false);
 }

@@ -8,7 +8,8 @@ enum { FIRST_CAP = 16 };
 
 void ring_init(struct ring *ring, size_t max_events, size_t max_bytes)
 {
-    *ring = (struct ring){.max_events = max_events ? max_events : 1, .max_bytes = max_bytes};
+    *ring =
+        (struct ring){.max_events = max_events ? max_events : 1, .max_bytes = max_bytes, .kept = UINT64_MAX};
 }
 
 void entry_release(struct entry *e)
@@ -59,6 +60,12 @@ uint64_t ring_bytes_from(const struct ring *ring, uint64_t place)
     return place >= ring->head ? 0 : ring->bytes_ever - ring_at(ring, place)->bytes_before;
 }
 
+static bool is_over(const struct ring *ring)
+{
+    return ring->head - ring->first >= ring->max_events ||
+           ring_bytes_from(ring, ring->first) > ring->max_bytes;
+}
+
 static struct entry *append(struct ring *ring, size_t bytes, const struct position *at)
 {
     struct entry *e = xcalloc(1, sizeof *e);
@@ -66,8 +73,7 @@ static struct entry *append(struct ring *ring, size_t bytes, const struct positi
     e->bytes = sizeof *e + bytes;
     e->bytes_before = ring->bytes_ever;
     ring->bytes_ever += e->bytes;
-    while (ring->first < ring->head && (ring->head - ring->first >= ring->max_events ||
-                                        ring_bytes_from(ring, ring->first) > ring->max_bytes))
+    while (ring->first < ring->head && ring->first < ring->kept && is_over(ring))
         drop_oldest(ring);
     if (ring->head - ring->first == ring->cap)
         grow(ring);

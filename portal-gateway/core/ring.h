@@ -34,6 +34,8 @@ struct ring {
     size_t cap, max_events, max_bytes;
     uint64_t first, head;
     uint64_t bytes_ever; /* of all entries ever put in */
+    uint64_t kept;       /* entries from there on stay, whatever the bounds: their sockets do not know of them
+                          * yet. UINT64_MAX: there are none */
     uint64_t joint; /* the place behind the last resync: what is before does not lead up to what follows */
     struct position before; /* where a client stands that has heard all before `first`, or before `joint` */
 };

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { REQUEST_MAX = 1024, ROWS_MAX = 100000, NAME_SIZE = EVENT_ROOM_BYTES_MAX + 1 };
+enum { REQUEST_MAX = 1024, ROWS_MAX = 100000, NEWS_MAX = 10000, NAME_SIZE = EVENT_ROOM_BYTES_MAX + 1 };
 
 static void row_destroy(struct roster_row *row)
 {
@@ -27,9 +27,21 @@ static void clear(struct roster *r)
     map_free(&r->rows);
 }
 
+static void drop_news(struct roster *r)
+{
+    for (struct roster_news *next, *each = r->news; each; each = next) {
+        next = each->next;
+        free(each);
+    }
+    r->news = NULL;
+    r->last_news = &r->news;
+    r->news_count = 0;
+}
+
 void roster_forget(struct roster *r)
 {
     asks_cancel(r->tenant->hub, &r->ask);
+    drop_news(r);
     clear(r);
     r->state = ROSTER_UNREAD;
 }
@@ -95,15 +107,11 @@ static bool is_newer(const struct position *a, const struct position *b)
     return strcmp(a->epoch, b->epoch) != 0 || a->seq > b->seq;
 }
 
-void roster_apply(struct roster *r, struct view data, const struct position *at)
+static void apply(struct roster *r, struct view data, const struct position *at)
 {
     char pid[NAME_SIZE], room[NAME_SIZE];
-    if (r->state == ROSTER_UNREAD || !json_copy_string(json_get(data, "pid"), pid, sizeof pid))
+    if (!json_copy_string(json_get(data, "pid"), pid, sizeof pid))
         return;
-    if (r->rows.count >= ROWS_MAX) {
-        roster_forget(r); /* it is read again when somebody needs it */
-        return;
-    }
     struct roster_row *row = row_of(r, view_of(pid));
     if (!is_newer(at, &row->changed))
         return; /* the state-manager's answer had it already */
@@ -115,6 +123,30 @@ void roster_apply(struct roster *r, struct view data, const struct position *at)
         put_room(row, room, at);
     else
         drop_room(row, room);
+}
+
+/* A page that is still to come may be from before or from after it. */
+static void keep_news(struct roster *r, struct view data, const struct position *at)
+{
+    struct roster_news *kept = xcalloc(1, sizeof *kept + data.n);
+    kept->at = *at;
+    kept->n = data.n;
+    memcpy(kept->data, data.p, data.n);
+    *r->last_news = kept;
+    r->last_news = &kept->next;
+    r->news_count++;
+}
+
+void roster_apply(struct roster *r, struct view data, const struct position *at)
+{
+    if (r->state == ROSTER_UNREAD)
+        return;
+    if (r->rows.count >= ROWS_MAX || r->news_count >= NEWS_MAX)
+        roster_forget(r); /* it is read again when somebody needs it */
+    else if (r->state == ROSTER_READING)
+        keep_news(r, data, at);
+    else
+        apply(r, data, at);
 }
 
 void roster_end(struct roster *r, struct view pid)
@@ -134,8 +166,6 @@ static void take_doc(struct roster *r, struct view doc)
         !read_position(json_get(doc, "offset"), &changed))
         return;
     struct roster_row *row = row_of(r, view_of(pid));
-    if (!is_newer(&changed, &row->changed))
-        return; /* the stream has told it meanwhile */
     while (row->count)
         drop_room(row, row->rooms[0].name);
     row->changed = changed;
@@ -179,6 +209,9 @@ static void on_page(struct ask *ask, const struct answer *answer)
         return;
     }
     r->state = ROSTER_READ;
+    for (const struct roster_news *each = r->news; each; each = each->next)
+        apply(r, (struct view){each->data, each->n}, &each->at);
+    drop_news(r);
     tenant_open(r->tenant);
 }
 
@@ -186,6 +219,7 @@ void roster_init(struct roster *r, struct tenant *t)
 {
     *r = (struct roster){.tenant = t, .ask = {.on_answer = on_page}};
     map_init(&r->rows);
+    r->last_news = &r->news;
 }
 
 void roster_want(struct roster *r)

@@ -29,12 +29,22 @@ struct roster_row {
     struct roster_room *rooms;
 };
 
+/* What the stream said while it was being read. */
+struct roster_news {
+    struct roster_news *next;
+    struct position at;
+    size_t n;
+    char data[];
+};
+
 enum roster_state { ROSTER_UNREAD, ROSTER_READING, ROSTER_READ };
 
 struct roster {
     struct tenant *tenant;
     enum roster_state state;
     struct map rows; /* pid -> struct roster_row */
+    struct roster_news *news, **last_news;
+    size_t news_count;
     struct ask ask;
 };
 

@@ -215,7 +215,7 @@ bool session_join(struct session *s, struct view room);
 bool session_join_since(struct session *s, struct view room, const struct since *since);
 bool session_leave(struct session *s, struct view room);
 bool session_is_in(const struct session *s, struct view room);
-/* Its record of a join stands at that offset ("<epoch>-<seq>"): it is in from there on, at once when the
+/* Its record of a join stands at that offset ("<epoch>-<seq>"): it is in from there on; from now on when the
  * stream has passed that already. False: that is no offset. */
 bool session_joined_at(struct session *s, struct view room, const char *offset) MUSTCHECK;
 /* Whether its joins and leaves have to be recorded in the stream, so that a recovery knows of them:

@@ -7,7 +7,7 @@
 
 static struct since since_now(const struct tenant *t)
 {
-    return (struct since){t->stream.at.seq, t->stream.ring.head};
+    return (struct since){.seq = t->stream.at.seq, .place = t->stream.ring.head};
 }
 
 static bool join(struct session *s, struct view name, const struct since *since, bool asked_for)
@@ -90,8 +90,9 @@ bool session_joined_at(struct session *s, struct view room, const char *offset)
     const struct stream *stream = &s->tenant->stream;
     if (!offset_parse(view_of(offset), at.epoch, &at.seq))
         return false;
-    if (at.seq <= stream->at.seq || strcmp(at.epoch, stream->at.epoch) != 0)
-        session_join(s, room); /* unless it is in */
+    bool passed = at.seq <= stream->at.seq || strcmp(at.epoch, stream->at.epoch) != 0;
+    struct since since = {.seq = passed ? stream->at.seq : at.seq, .place = stream->ring.head};
+    session_join_since(s, room, &since); /* unless it is in */
     return true;
 }
 

@@ -21,6 +21,7 @@ struct tenant *tenant_create(struct hub *hub, const char *id)
     t->hub = hub;
     memcpy(t->id, id, strnlen(id, TENANT_ID_MAX));
     stream_init(&t->stream, hub->policy->ring_events, hub->policy->ring_bytes);
+    t->stream.ring.kept = 0;
     room_index_init(&t->rooms);
     t->rights = rights_create(t);
     t->typing = typing_create(t);
@@ -136,7 +137,7 @@ static void let_in(struct tenant *t, struct session *s)
         recovery_begin(s);
         return;
     }
-    struct since now = {t->stream.at.seq, t->stream.ring.head};
+    struct since now = {.seq = t->stream.at.seq, .place = t->stream.ring.head};
     tenant_join_rooms(t, s, &now);
     recovery_join_wished(s, &now);
     tenant_make_live(t, s, false);
@@ -254,16 +255,6 @@ void tenant_tick(struct tenant *t)
     tenant_open(t);
 }
 
-void tenant_renew_memberships(struct tenant *t)
-{
-    const struct since since = {0, t->stream.ring.head};
-    for (size_t i = 0; i < t->everyone->count; i++) {
-        struct member *m = t->everyone->slots[i].member;
-        for (unsigned k = 0; k < m->count; k++)
-            m->rooms[k].since = since;
-    }
-}
-
 /* --- revocation --- */
 
 static void end_if_revoked(const struct tenant *t, struct session *s)
@@ -309,6 +300,15 @@ void tenant_send_latest(struct tenant *t, struct session *s)
             session_send_event(s, r->event.type, r->event.data);
 }
 
+void tenant_begin_history(struct tenant *t)
+{
+    for (size_t i = 0; i < t->everyone->count; i++) {
+        struct member *m = t->everyone->slots[i].member;
+        for (unsigned j = 0; j < m->count; j++)
+            m->rooms[j].since.anew = t->stream.ring.joint;
+    }
+}
+
 void tenant_forget_old(struct tenant *t)
 {
     ring_drop_before(&t->stream.ring, t->aged);
@@ -350,12 +350,11 @@ static void mark_entry(struct tenant *t, struct entry *e, uint64_t place)
 
 void tenant_mark(struct tenant *t)
 {
-    const struct ring *ring = &t->stream.ring;
-    if (t->marked < ring->first)
-        t->marked = ring->first;
+    struct ring *ring = &t->stream.ring;
     for (; t->marked < ring->head; t->marked++)
         if (!ring_at(ring, t->marked)->dead)
             mark_entry(t, ring_at(ring, t->marked), t->marked);
+    ring->kept = t->marked;
 }
 
 /* One line per event that has gone out, for those who watch. */

@@ -74,8 +74,6 @@ void tenant_wait_for_past(struct tenant *t, struct session *s);
 void tenant_ask_past(struct tenant *t);
 /* A read of the log has been answered, or has failed (NULL). */
 void tenant_take_past(struct tenant *t, struct replay *answer);
-/* The history is another one: the places since which everybody is in his rooms belong to the old one. */
-void tenant_renew_memberships(struct tenant *t);
 /* Ends whoever's token has been revoked by now. */
 void tenant_end_revoked(struct tenant *t);
 /* About once a second. */
@@ -85,6 +83,8 @@ void tenant_send_latest(struct tenant *t, struct session *s);
 /* Tells the sessions concerned about what was appended to the ring since the last call; they are pumped by
  * tenant_flush(). */
 void tenant_mark(struct tenant *t);
+/* The stream has begun another history, behind the ring's joint: where somebody joined says nothing there. */
+void tenant_begin_history(struct tenant *t);
 /* Drops the entries that were there at the last call already. */
 void tenant_forget_old(struct tenant *t);
 /* Puts a session at the end of those that have something to send. */

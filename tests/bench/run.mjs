@@ -188,7 +188,7 @@ for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => finish(1));
 try {
   build();
   if (ONLY.some((name) => ['delivery', 'memory', 'ingest'].includes(name))) installPeers();
-  broker = await Broker.start();
+  broker = await Broker.start(48);
   for (const [name, run] of Object.entries({ delivery, memory, ingest, latency, store })) {
     if (!ONLY.includes(name)) continue;
     console.error(`measuring ${name}`);

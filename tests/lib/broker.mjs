@@ -8,13 +8,12 @@ import { promisify } from 'node:util';
 import { ROOT, RUN_DIR, claim, claimPorts, until, within } from './env.mjs';
 
 const PROGRAM = path.join(ROOT, 'deploy/private-broker');
-const VHOSTS = 48;
+export const VHOSTS = { shared: 120, own: 16 }; // virtual hosts of a node: nobody gets one twice
 export const EXCHANGE = 'waba.agent-portal.events';
 
 export class Broker {
-  constructor(dir, port) {
-    this.dir = dir;
-    this.port = port;
+  constructor(dir, port, vhosts = VHOSTS.shared) {
+    Object.assign(this, { dir, port, vhosts });
   }
 
   // Starts the node: the first time with the definitions, after a stop() or kill() with what it kept.
@@ -31,11 +30,11 @@ export class Broker {
   }
 
   // A node of one's own: for tests that stop it. About 8 s.
-  static async start() {
+  static async start(count = VHOSTS.own) {
     const port = await claimPorts(3);
     const dir = path.join(RUN_DIR, `broker-${port}`);
     fs.mkdirSync(dir, { recursive: true });
-    const vhosts = ['/', ...Array.from({ length: VHOSTS }, (_, i) => `t${i}`)];
+    const vhosts = ['/', ...Array.from({ length: count }, (_, i) => `t${i}`)];
     fs.writeFileSync(
       path.join(dir, 'definitions.json'),
       JSON.stringify({
@@ -44,7 +43,7 @@ export class Broker {
         permissions: vhosts.map((vhost) => ({ user: 'guest', vhost, configure: '.*', write: '.*', read: '.*' })),
       }),
     );
-    const broker = new Broker(dir, port);
+    const broker = new Broker(dir, port, count);
     await broker.launch();
     return broker;
   }
@@ -61,7 +60,7 @@ export class Broker {
   }
 
   claimVhost() {
-    for (let i = 0; i < VHOSTS; i++) if (claim(`vhost-${this.port}-${i}`)) return `t${i}`;
+    for (let i = 0; i < this.vhosts; i++) if (claim(`vhost-${this.port}-${i}`)) return `t${i}`;
     throw new Error('no vhost left');
   }
 

@@ -9,7 +9,7 @@ import path from 'node:path';
 const RUN_DIR = fs.mkdtempSync(path.join(os.tmpdir(), 'portalcast-run-'));
 process.env.RUN_DIR = RUN_DIR;
 const { BIN_DIR, PATIENCE, ROOT } = await import('./env.mjs');
-const { Broker } = await import('./broker.mjs');
+const { Broker, VHOSTS } = await import('./broker.mjs');
 const { Mongo } = await import('./mongo.mjs');
 
 const FOLDER = path.join(ROOT, 'tests/blackbox');
@@ -100,7 +100,7 @@ async function main() {
     console.log('blackbox: 0 passed, 1 failed');
     return finish(1);
   }
-  broker = await Broker.start();
+  broker = await Broker.start(VHOSTS.shared);
   if (STORE === 'mongo') mongo = await Mongo.start();
   const environment = { BROKER_PORT: String(broker.port), BROKER_DIR: broker.dir, ...(mongo && { MONGODB_TEST_URL: mongo.server }) };
   const queue = [...names];

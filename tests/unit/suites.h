@@ -16,6 +16,7 @@
     X(committer)    \
     X(config)       \
     X(crypto)       \
+    X(cursor)       \
     X(delivery)     \
     X(eio_payload)  \
     X(figures)      \

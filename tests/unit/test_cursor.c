@@ -1,0 +1,220 @@
+/* The cursor against a model: whatever order events, losses, joins, links and recoveries come in, every
+ * client hears what is for it, in order, once - or is told that it has to reload. */
+#include "tests/unit/cursor_client.h"
+#include "tests/unit/dice.h"
+#include "tests/unit/suites.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { SEEDS = 40, STEPS = 1500 };
+
+static struct cursor_net *const net = &net_of_cursors;
+
+static struct client *some_client(void)
+{
+    return &clients[dice(CLIENTS)];
+}
+
+static struct door *some_door(void)
+{
+    return &net->doors[dice(DOORS)];
+}
+
+static void publish_something(void)
+{
+    struct logged e = {.room = NOBODY, .user = NOBODY, .except = dice(8) ? NOBODY : dice(USERS_KNOWN)};
+    e.everyone = !dice(3);
+    if (!e.everyone && dice(4))
+        e.room = dice(ROOMS);
+    if (!e.everyone && (e.room == NOBODY || !dice(4)))
+        e.user = dice(USERS_KNOWN);
+    publish(&e);
+}
+
+static void publish_besides(void)
+{
+    if (dice(2))
+        publish_latest();
+    else
+        publish_ephemeral();
+}
+
+static void deliver_some(void)
+{
+    struct door *d = some_door();
+    for (int i = dice(6); i >= 0; i--)
+        deliver_one(d, true);
+}
+
+static void answer_some(void)
+{
+    struct door *d = some_door();
+    for (int i = dice(3); i >= 0; i--)
+        answer_one(d, true);
+}
+
+static void pass_time(void)
+{
+    let_time_pass(some_door());
+}
+
+static void take_a_turn(void)
+{
+    turn(some_door());
+}
+
+static void change_sink(void)
+{
+    static const size_t takes[] = {0, 1, 3, SIZE_MAX};
+    struct client *c = some_client();
+    if (c->link)
+        c->link->takes = takes[dice(4)];
+}
+
+static void unblock(struct client *c)
+{
+    if (c->link && c->link->session->blocked)
+        session_on_writable(c->link->session);
+}
+
+static void drain_somebody(void)
+{
+    unblock(some_client());
+}
+
+static void read_some(void)
+{
+    client_read(some_client(), (size_t)dice(20));
+}
+
+static void connect_somebody(void)
+{
+    struct client *c = some_client();
+    if (!c->link || !dice(4))
+        client_connect(c, some_door(), c->link && dice(2));
+}
+
+static void disconnect_somebody(void)
+{
+    client_disconnect(some_client());
+}
+
+static void drop_an_old_link(void)
+{
+    client_drop_old(some_client());
+}
+
+static void change_a_room(void)
+{
+    client_change_room(some_client(), dice(ROOMS));
+}
+
+static void log_somebody_out(void)
+{
+    client_log_out(some_client());
+}
+
+static void trim_the_log(void)
+{
+    uint64_t least = net->count > 40 ? net->count - (uint64_t)dice(40) : 0;
+    if (least > net->floor)
+        net->floor = least;
+}
+
+static void kill_a_gateway(void)
+{
+    struct door *d = some_door();
+    client_drop_door(d);
+    door_kill(d);
+}
+
+static void rest(void)
+{
+    for (size_t i = 0; i < CLIENTS; i++) {
+        if (clients[i].link)
+            clients[i].link->takes = SIZE_MAX;
+        unblock(&clients[i]);
+    }
+    come_to_rest();
+    clients_sweep();
+    clients_check();
+}
+
+static const struct {
+    int weight;
+    void (*step)(void);
+} steps[] = {
+    {240, publish_something},
+    {40, publish_besides},
+    {200, deliver_some},
+    {140, answer_some},
+    {60, pass_time},
+    {120, take_a_turn},
+    {40, change_sink},
+    {100, drain_somebody},
+    {120, read_some},
+    {80, connect_somebody},
+    {24, disconnect_somebody},
+    {20, drop_an_old_link},
+    {50, change_a_room},
+    {4, log_somebody_out},
+    {3, trim_the_log},
+    {3, kill_a_gateway},
+    {16, rest},
+};
+
+static void step(void)
+{
+    int all = 0;
+    for (size_t i = 0; i < countof(steps); i++)
+        all += steps[i].weight;
+    int at = dice(all);
+    size_t which = 0;
+    for (; at >= steps[which].weight; which++)
+        at -= steps[which].weight;
+    steps[which].step();
+    clients_sweep();
+}
+
+START_TEST(everybody_hears_what_is_for_him)
+{
+    size_t recovered = 0, refused = 0, resyncs = 0, heard_all = 0;
+    printf("seed %d\n", _i);
+    dice_seed(_i);
+    for (int i = 0; i < STEPS; i++)
+        step();
+    rest();
+    for (size_t i = 0; i < CLIENTS; i++) {
+        recovered += clients[i].recovered;
+        refused += clients[i].refused;
+        resyncs += clients[i].resyncs;
+        heard_all += clients[i].heard;
+    }
+    printf("log %d recovered %zu refused %zu resyncs %zu heard %zu\n", (int)net->count, recovered, refused, resyncs, heard_all);
+    ck_assert_uint_ge(recovered, 5);
+    ck_assert_uint_ge(heard_all, 100);
+}
+END_TEST
+
+static void set_up(void)
+{
+    cursor_set_up();
+    clients_set_up();
+}
+
+static void tear_down(void)
+{
+    clients_tear_down();
+    cursor_tear_down();
+}
+
+Suite *suite_cursor(void)
+{
+    Suite *s = suite_create("cursor");
+    TCase *t = tcase_create("cursor");
+    tcase_add_checked_fixture(t, set_up, tear_down);
+    tcase_set_timeout(t, 60);
+    tcase_add_loop_test(t, everybody_hears_what_is_for_him, getenv("SEED") ? atoi(getenv("SEED")) : 0, getenv("SEED") ? atoi(getenv("SEED")) + (getenv("COUNT") ? atoi(getenv("COUNT")) : 1) : SEEDS);
+    suite_add_tcase(s, t);
+    return s;
+}
