@@ -82,6 +82,7 @@ static bool make_store_parts(struct app *app, struct err *err)
                                           .log_days = s->event_retention_days,
                                           .log_events = s->event_retention_count,
                                           .raw_days = s->raw_retention_days,
+                                          .raw_count = s->raw_retention_count,
                                           .reply_hours = s->reply_retention_hours,
                                           .quarantine_days = s->quarantine_retention_days,
                                           .revocation_days = s->revocation_retention_days};

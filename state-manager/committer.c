@@ -317,6 +317,8 @@ static bool settle_slot(struct committer *c, struct slot *s)
         count(METER_COMMANDS, (int64_t)(s->decided - s->done));
         c->on_committed(c->ctx, s->tenant_id);
     }
+    if (c->keeper && s->entry && !conflict)
+        keeper_saw(c->keeper, s->entry);
     if (!conflict && s->done < s->count)
         settle_tasks(s, s->decided);
     if (conflict) {

@@ -1,6 +1,7 @@
 #include "state-manager/keeper.h"
 #include "shared/clock.h"
 #include "shared/log.h"
+#include "shared/map.h"
 #include "shared/mem.h"
 #include "state-manager/core/figures.h"
 #include "state-manager/meters.h"
@@ -48,6 +49,8 @@ struct keeper {
     int64_t quarter;                   /* of an hour, that the last sweep has seen */
     bool midnight;                     /* this sweep looks for figures of yesterday */
     size_t dropped;
+    struct map raw_due; /* tenants that may have more raw documents than when they were last counted */
+    bool raw_known;     /* the others were counted since the start */
 
     struct round delivery;
     char channel_id[CHANNEL_ID_SIZE]; /* looked at last */
@@ -71,11 +74,14 @@ struct keeper *keeper_create(struct store *store, const struct keeper_options *o
                  {DOC_KIND_COUNT, options->quarantine_days * DAY_MS}},
         .give = give,
         .ctx = ctx};
+    map_init(&k->raw_due);
     return k;
 }
 
 void keeper_destroy(struct keeper *k)
 {
+    if (k)
+        map_free(&k->raw_due);
     free(k);
 }
 
@@ -135,6 +141,33 @@ static bool trim(struct keeper *k, const char *tenant_id, const struct head *hea
     return true;
 }
 
+void keeper_saw(struct keeper *k, const struct entry *entry)
+{
+    for (size_t i = 0; i < entry->change_count; i++)
+        if (entry->changes[i].kind == DOC_RAW && k->options.raw_count)
+            map_put(&k->raw_due, view_of(entry->tenant_id), k);
+}
+
+/* Counting costs round trips, or a walk of an index: only where there may be more than the last time. What
+ * another state-manager wrote is its own business, or that of the next one to start. */
+static bool trim_raw(struct keeper *k, const char *tenant_id, bool *more, struct err *err)
+{
+    size_t removed;
+    if (!k->options.raw_count || (k->raw_known && !map_get(&k->raw_due, view_of(tenant_id))))
+        return true;
+    if (!k->store->ops->keep_newest(k->store, tenant_id, DOC_RAW, (size_t)k->options.raw_count, STEP_ROWS,
+                                    &removed, err))
+        return false;
+    *more = removed == STEP_ROWS;
+    if (removed) /* not the end: fewer than asked for are also those that another keeper left of the same */
+        map_put(&k->raw_due, view_of(tenant_id), k);
+    else
+        map_remove(&k->raw_due, view_of(tenant_id));
+    k->dropped += removed;
+    count(METER_DOCUMENTS_DROPPED, (int64_t)removed);
+    return true;
+}
+
 /* A day that has ended is announced by the same command that an agent's refresh is. */
 static bool begin_day(struct keeper *k, const char *tenant_id, int64_t now, struct err *err)
 {
@@ -154,6 +187,13 @@ static bool begin_day(struct keeper *k, const char *tenant_id, int64_t now, stru
     return ok;
 }
 
+static bool sweep_tenant(struct keeper *k, const char *tenant_id, const struct head *head, int64_t now,
+                         bool *more, struct err *err)
+{
+    return trim(k, tenant_id, head, now, more, err) && (*more || trim_raw(k, tenant_id, more, err)) &&
+           (*more || !k->midnight || begin_day(k, tenant_id, now, err));
+}
+
 /* Some tenants, as many as can be finished with; the next step goes on behind the last of them. */
 static bool sweep_tenants(struct keeper *k, int64_t now, bool *end, struct err *err)
 {
@@ -162,13 +202,10 @@ static bool sweep_tenants(struct keeper *k, int64_t now, bool *end, struct err *
     if (!k->store->ops->tenants(k->store, view_of(k->tenant_id), STEP_TENANTS, on_tenant, &page, err))
         return false;
     for (size_t i = 0; i < page.count && !more; i++) {
-        if (!trim(k, page.rows[i].id, &page.rows[i].head, now, &more, err))
+        if (!sweep_tenant(k, page.rows[i].id, &page.rows[i].head, now, &more, err))
             return false;
-        if (more)
-            break;
-        if (k->midnight && !begin_day(k, page.rows[i].id, now, err))
-            return false;
-        memcpy(k->tenant_id, page.rows[i].id, sizeof k->tenant_id);
+        if (!more)
+            memcpy(k->tenant_id, page.rows[i].id, sizeof k->tenant_id);
     }
     *end = page.count < STEP_TENANTS && !more;
     return true;
@@ -188,6 +225,7 @@ static bool sweep_step(struct keeper *k, int64_t now, int64_t mono, struct err *
     bool ok = k->age < AGES ? sweep_age(k, now, err) : sweep_tenants(k, now, &end, err);
     if (!ok)
         k->quarter = 0; /* looked for again by the next sweep */
+    k->raw_known |= end;
     if (end && k->dropped)
         log_info("retention", "dropped=%zu", k->dropped);
     if (!ok || end)

@@ -17,6 +17,7 @@ struct keeper_options {
     int64_t every_s;              /* between two sweeps */
     int64_t log_days, log_events; /* per tenant; whichever ends first; sessions: log_days */
     int64_t raw_days;             /* what was not understood, receipts without a message */
+    int64_t raw_count;            /* of what was not understood, per tenant; 0: any number */
     int64_t reply_hours, quarantine_days, revocation_days;
 };
 
@@ -32,6 +33,8 @@ void keeper_destroy(struct keeper *k); /* NULL-safe */
 bool keeper_step(struct keeper *k, int64_t now_wall_ms, int64_t now_mono_ms, struct err *err) MUSTCHECK;
 /* A channel got an owner: what waits for it is delivered soon. */
 void keeper_deliver(struct keeper *k);
+/* An entry is in the store, or may be: whose documents of a kind that is counted are more now. */
+void keeper_saw(struct keeper *k, const struct entry *entry);
 /* How long nothing is due, at most `most`. */
 int keeper_wait_ms(const struct keeper *k, int64_t now_mono_ms, int most);
 

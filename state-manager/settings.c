@@ -34,6 +34,8 @@ const struct config_row settings_rows[] = {
                       "newest events of a tenant that can be replayed"),
     CONFIG_NUMBER_ROW("RAW_RETENTION_DAYS", raw_retention_days, "30", 8, 3650,
                       "how long account updates and receipts without a message are kept"),
+    CONFIG_NUMBER_ROW("RAW_RETENTION_COUNT", raw_retention_count, "10000", 0, 1000000,
+                      "newest account updates of a tenant that are kept; 0: all of those days"),
     CONFIG_NUMBER_ROW("REPLY_RETENTION_HOURS", reply_retention_hours, "24", 1, 8760,
                       "how long an Idempotency-Key is remembered"),
     CONFIG_NUMBER_ROW("QUARANTINE_RETENTION_DAYS", quarantine_retention_days, "7", 1, 3650,

@@ -15,8 +15,8 @@ struct settings {
     char *jwt_secret, *jwt_secret_previous, *jwt_public_keys, *jwt_alg, *jwt_issuer, *jwt_audience;
     char *allowed_origins;
     char *log_level;
-    int64_t event_retention_days, event_retention_count, raw_retention_days, reply_retention_hours;
-    int64_t quarantine_retention_days, revocation_retention_days, housekeeping_seconds;
+    int64_t event_retention_days, event_retention_count, raw_retention_days, raw_retention_count;
+    int64_t reply_retention_hours, quarantine_retention_days, revocation_retention_days, housekeeping_seconds;
     int64_t max_connections, max_webhook_bytes, max_body_bytes, request_timeout_ms, queue_length;
     bool demo;
 };

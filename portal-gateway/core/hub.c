@@ -325,6 +325,13 @@ static void tick_tenants(struct hub *h)
         tenant_tick(t);
 }
 
+void hub_doubt_fences(struct hub *h)
+{
+    size_t at = 0;
+    for (struct tenant *t = next_tenant(h, &at); t; t = next_tenant(h, &at))
+        t->fences_due = true;
+}
+
 void hub_leave(struct hub *h)
 {
     size_t at = 0;

@@ -100,6 +100,9 @@ void hub_watch_hole(struct hub *h, struct tenant *t);
 /* Tells the other gateways about us, while they may hear it. */
 void hub_beat(struct hub *h, enum beat_state state);
 
+/* What gateways say to each other may have been lost until now. */
+void hub_doubt_fences(struct hub *h);
+
 /* For session.c. */
 void hub_add(struct hub *h, struct session *s);
 void hub_remove(struct hub *h, struct session *s);

@@ -10,7 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BODY_MAX = 4096 };
+enum {
+    BODY_MAX = 4096,
+    FENCES_MAX = 200, /* in one event */
+    FENCES_BYTES_MAX = FENCES_MAX * 64 + 256
+};
 
 /* --- portalcast:session --- */
 
@@ -43,28 +47,78 @@ static void take_revoked(struct tenant *t, const struct record *r, uint64_t plac
 
 /* --- portalcast:fence --- */
 
+/* {"gateway":tag,"sessions":[[pid,generation],...]} */
+struct fences {
+    struct tenant *tenant;
+    struct buf data;
+    struct json_writer w;
+    size_t count;
+};
+
+static void begin_fences(struct fences *f, struct tenant *t)
+{
+    f->tenant = t;
+    f->count = 0;
+    buf_init(&f->data, FENCES_BYTES_MAX);
+    jw_init(&f->w, &f->data);
+    jw_begin(&f->w, '{');
+    jw_key_text(&f->w, "gateway", t->hub->peers.tag);
+    jw_key(&f->w, "sessions");
+    jw_begin(&f->w, '[');
+}
+
+static void add_fence(struct fences *f, const struct session *s)
+{
+    jw_begin(&f->w, '[');
+    jw_text(&f->w, view_of(s->id));
+    jw_i64(&f->w, s->generation);
+    jw_end(&f->w, ']');
+    f->count++;
+}
+
+static void publish_fences(struct fences *f)
+{
+    struct hub *h = f->tenant->hub;
+    struct buf body;
+    char id[24];
+    jw_end(&f->w, ']');
+    jw_end(&f->w, '}');
+    struct event_draft draft = {
+        .type = "portalcast:fence", .class = EVENT_EPHEMERAL, .data = buf_view(&f->data)};
+    crypto_random_id("f_", id);
+    buf_init(&body, FENCES_BYTES_MAX + BODY_MAX);
+    event_encode(&body, &draft, f->tenant->id, id, "", 0, clock_wall_ms());
+    h->upstream.publish(h->upstream.ctx, f->tenant->id, draft.type, buf_view(&body));
+    buf_free(&f->data);
+    buf_free(&body);
+}
+
 static void publish_fence(const struct session *s)
 {
-    struct hub *h = s->hub;
-    struct tenant *t = s->tenant;
-    struct buf data, body;
-    struct json_writer w;
-    char id[24];
-    buf_init(&data, BODY_MAX);
-    buf_init(&body, BODY_MAX);
-    jw_init(&w, &data);
-    jw_begin(&w, '{');
-    jw_key_text(&w, "pid", s->id);
-    jw_key_i64(&w, "generation", s->generation);
-    jw_key_text(&w, "gateway", h->peers.tag);
-    jw_end(&w, '}');
-    struct event_draft draft = {
-        .type = "portalcast:fence", .class = EVENT_EPHEMERAL, .data = buf_view(&data)};
-    crypto_random_id("f_", id);
-    event_encode(&body, &draft, t->id, id, "", 0, clock_wall_ms());
-    h->upstream.publish(h->upstream.ctx, t->id, draft.type, buf_view(&body));
-    buf_free(&data);
-    buf_free(&body);
+    struct fences f;
+    begin_fences(&f, s->tenant);
+    add_fence(&f, s);
+    publish_fences(&f);
+}
+
+void inside_say_fences(struct tenant *t)
+{
+    struct fences f;
+    struct view key;
+    void *session;
+    size_t at = 0;
+    begin_fences(&f, t);
+    while (map_next(&t->recoverable, &at, &key, &session)) {
+        add_fence(&f, session);
+        if (f.count < FENCES_MAX)
+            continue;
+        publish_fences(&f);
+        begin_fences(&f, t);
+    }
+    if (f.count)
+        publish_fences(&f);
+    else
+        buf_free(&f.data);
 }
 
 void inside_fence(struct session *s)
@@ -77,25 +131,36 @@ void inside_fence(struct session *s)
 }
 
 /* The younger fence wins, whoever's clock is right: who is told of an older one says his own again. */
-static void take_fence(struct tenant *t, const struct record *r, uint64_t place)
+static void compare_fence(struct tenant *t, const char *pid, int64_t generation, int order)
 {
-    (void)place;
-    char pid[SESSION_ID_SIZE], gateway[GATEWAY_TAG_SIZE];
-    int64_t generation;
-    if (!json_copy_string(json_get(r->event.data, "pid"), pid, sizeof pid) ||
-        !json_copy_string(json_get(r->event.data, "gateway"), gateway, sizeof gateway) ||
-        !json_i64(json_get(r->event.data, "generation"), &generation))
-        return;
+    struct session *s = map_get(&t->recoverable, view_of(pid));
     if (generation > t->hub->generation)
         t->hub->generation = generation;
-    struct session *s = map_get(&t->recoverable, view_of(pid));
-    int order = strcmp(gateway, t->hub->peers.tag);
-    if (!s || !order || s->state == SESSION_CLOSING)
+    if (!s || s->state == SESSION_CLOSING)
         return;
     if (generation > s->generation || (generation == s->generation && order > 0))
         session_close(s, CLOSE_TAKEN_OVER);
     else
         publish_fence(s);
+}
+
+static void take_fence(struct tenant *t, const struct record *r, uint64_t place)
+{
+    (void)place;
+    char pid[SESSION_ID_SIZE], gateway[GATEWAY_TAG_SIZE];
+    struct view one, id, number;
+    int64_t generation;
+    if (!json_copy_string(json_get(r->event.data, "gateway"), gateway, sizeof gateway))
+        return;
+    int order = strcmp(gateway, t->hub->peers.tag);
+    struct json_iter it = json_iter(json_get(r->event.data, "sessions"));
+    while (order && json_next_element(&it, &one)) {
+        struct json_iter pair = json_iter(one);
+        if (json_type(one) == JSON_ARRAY && json_next_element(&pair, &id) &&
+            json_next_element(&pair, &number) && json_copy_string(id, pid, sizeof pid) &&
+            json_i64(number, &generation))
+            compare_fence(t, pid, generation, order);
+    }
 }
 
 /* --- portalcast:presence --- */

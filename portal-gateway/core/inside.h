@@ -4,7 +4,7 @@
  *
  *   portalcast:session   a Socket.IO client joined or left a room, or may never be recovered again
  *   portalcast:revoked   tokens of a user, one token, or all of the tenant's do not count any more
- *   portalcast:fence     a session has been taken over: older holders of its pid close
+ *   portalcast:fence     sessions are here; whoever holds one of them by an older fence closes it
  *   portalcast:presence  who is there (presence.h)
  *
  * Thread: the loop's.
@@ -22,6 +22,8 @@ struct tenant;
 void inside_take(struct tenant *t, const struct record *r, uint64_t place);
 /* Tells all gateways that the session is here now. */
 void inside_fence(struct session *s);
+/* Tells them all that are here: some may have been taken over while nobody could say so. */
+void inside_say_fences(struct tenant *t);
 /* Has it recorded that the session may never be recovered again. */
 void inside_end(struct session *s);
 

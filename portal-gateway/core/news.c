@@ -92,6 +92,7 @@ static void on_feed_up(struct hub *h, struct news *n)
 {
     (void)n;
     h->feed_up = true;
+    hub_doubt_fences(h);
     peers_excuse(&h->peers, loop_now_ms(h->loop));
     hub_beat(h, BEAT_NEW);
     meter_set(FEED_UP, 1);
@@ -119,6 +120,7 @@ static void on_rpc_up(struct hub *h, struct news *n)
 {
     (void)n;
     h->rpc_up = h->ask_all = true;
+    hub_doubt_fences(h);
     meter_set(RPC_UP, 1);
 }
 

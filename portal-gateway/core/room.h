@@ -43,7 +43,8 @@ struct room_slot {
 struct since {
     uint64_t seq;   /* events with a seq: those above */
     uint64_t place; /* of the ring: entries from there on */
-    uint64_t anew;  /* a place of the ring: from there on another history counts its own seqs; 0: it does not */
+    uint64_t
+        anew; /* a place of the ring: from there on another history counts its own seqs; 0: it does not */
 };
 
 struct membership {

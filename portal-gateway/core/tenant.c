@@ -246,8 +246,18 @@ void tenant_take_past(struct tenant *t, struct replay *answer)
     tenant_open(t);
 }
 
+/* Once both the feed and the rpc thread are connected: then what is said is heard, and the answer too. */
+static void say_fences(struct tenant *t)
+{
+    if (!t->fences_due || !t->hub->feed_up || !t->hub->rpc_up)
+        return;
+    t->fences_due = false;
+    inside_say_fences(t);
+}
+
 void tenant_tick(struct tenant *t)
 {
+    say_fences(t);
     past_forget_old(&t->past, loop_now_ms(t->hub->loop));
     typing_tick(t->typing, loop_now_ms(t->hub->loop));
     presence_tick(t->presence, loop_now_ms(t->hub->loop));

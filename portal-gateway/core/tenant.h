@@ -41,6 +41,7 @@ struct tenant {
     bool bound;            /* the feed confirmed the binding */
     bool head_wanted, latest_wanted; /* to be asked for with the next request */
     bool head_asked;                 /* an answer is due */
+    bool fences_due;                 /* what was said of taken-over sessions may have been lost */
     struct list thirsty;    /* in hub->thirsty while somebody waits for the log and nobody has asked */
     uint64_t joint_seen;    /* of the ring, when it was last looked at */
     uint64_t heads_seen;    /* answers so far */

@@ -232,6 +232,10 @@ struct store_ops {
     /* Documents of a DOC_AGES kind with a rank below, of all tenants. */
     bool (*expire)(struct store *s, enum doc_kind kind, int64_t before_wall_ms, size_t limit, size_t *removed,
                    struct err *err);
+    /* Documents of a kind that is DOC_LISTED and DOC_AGES, in the list of a tenant's that has no parent: the
+     * newest `keep` stay, of the others the oldest go first. Costs as much as counting so many. */
+    bool (*keep_newest)(struct store *s, const char *tenant_id, enum doc_kind kind, size_t keep, size_t limit,
+                        size_t *removed, struct err *err);
     bool (*quarantine_expire)(struct store *s, int64_t before_wall_ms, size_t limit, size_t *removed,
                               struct err *err);
 

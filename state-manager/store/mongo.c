@@ -160,6 +160,7 @@ static const struct store_ops mongo_ops = {
     .quarantine_drop = mongo_quarantine_drop,
     .trim_log = mongo_trim_log,
     .expire = mongo_expire,
+    .keep_newest = mongo_keep_newest,
     .quarantine_expire = mongo_quarantine_expire,
     .adopt = mongo_adopt,
 };

@@ -11,10 +11,10 @@
  * Durable round trips are what a commit costs, so there are three for a whole group: log, documents, tenants;
  * and head() has one when this handle wrote the last entry (it gives the relay's marks of that time then).
  *
- * Only what every server has is used: insert, update with upsert, delete, find, unique indexes. Each handle
- * has a client of its own and no thread behind it: a handle belongs to one thread, and a store that is away
- * is found out at once instead of after a wait for a monitor. Of the URL all options count (credentials, TLS,
- * replica set, timeouts: 2 s unless given), but for read preference and write concern, which are ours.
+ * Only what every server has is used: insert, update with upsert, delete, find, count, unique indexes. Each
+ * handle has a client of its own and no thread behind it: a handle belongs to one thread, and a store that is
+ * away is found out at once instead of after a wait for a monitor. Of the URL all options count (credentials,
+ * TLS, replica set, timeouts: 2 s unless given), but for read preference and write concern, which are ours.
  */
 #ifndef STATE_MANAGER_STORE_MONGO_H
 #define STATE_MANAGER_STORE_MONGO_H

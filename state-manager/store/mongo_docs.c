@@ -84,11 +84,13 @@ bool mongo_put_docs(struct mongo_link *l, struct entry *const *entries, size_t c
            (!first.duplicates || put_all(&again, entries, count, err));
 }
 
+#define OLDEST_FIRST "{\"rank\":1,\"ord\":1}"
+
 bool mongo_expire(struct store *s, enum doc_kind kind, int64_t before_wall_ms, size_t limit, size_t *removed,
                   struct err *err)
 {
     struct mongo_link *l = mongo_link_of(s);
-    struct mongo_query query = {.sort = "{\"rank\":1,\"ord\":1}",
+    struct mongo_query query = {.sort = OLDEST_FIRST,
                                 .fields = "{\"_id\":1}",
                                 .limit = limit < PAGE_ROWS_MAX ? limit : PAGE_ROWS_MAX};
     struct mongo_ids ids;
@@ -114,6 +116,55 @@ bool mongo_expire(struct store *s, enum doc_kind kind, int64_t before_wall_ms, s
     bson_destroy(selector);
     bson_destroy(&filter);
     bson_destroy(old);
+    buf_free(&name);
+    return ok;
+}
+
+/* The ids of those in the list that are beyond the newest `keep`; *rank is the last one's. Who else drops
+ * some meanwhile must not make these more: the first row brings all of them, and only then they are counted.
+ */
+static bool find_beyond(struct mongo_link *l, const bson_t *filter, size_t keep, size_t limit,
+                        struct mongo_ids *ids, int64_t *rank, struct err *err)
+{
+    static const char doing[] = "look for documents beyond the newest";
+    struct mongo_query query = {.sort = OLDEST_FIRST, .fields = "{\"rank\":1}", .limit = limit};
+    const bson_t *row;
+    uint64_t count = 0;
+    mongoc_cursor_t *rows = mongo_find(l, PLACE_DOCUMENTS, filter, &query);
+    bool any = mongoc_cursor_next(rows, &row);
+    bool ok = !any || mongo_matches(l, PLACE_DOCUMENTS, filter, keep + limit, doing, &count, err);
+    while (any && keep + ids->count < count) {
+        mongo_ids_add(ids, mongo_text(row, "_id"));
+        *rank = mongo_number(row, "rank");
+        any = mongoc_cursor_next(rows, &row);
+    }
+    return mongo_rows_end(l, rows, doing, ok ? err : NULL) && ok;
+}
+
+bool mongo_keep_newest(struct store *s, const char *tenant_id, enum doc_kind kind, size_t keep, size_t limit,
+                       size_t *removed, struct err *err)
+{
+    struct mongo_link *l = mongo_link_of(s);
+    struct mongo_ids ids;
+    struct buf name;
+    int64_t rank = 0;
+    *removed = 0;
+    if (!mongo_link_writing(l, err))
+        return false;
+    if (!limit) /* which would mean no limit */
+        return true;
+    buf_init(&name, MONGO_NAME_MAX);
+    bson_t filter = BSON_INITIALIZER;
+    mongo_put_view(&filter, "lists", mongo_name_doc(&name, tenant_id, kind, VIEW("")));
+    mongo_ids_begin(&ids);
+    bool ok = find_beyond(l, &filter, keep, limit < PAGE_ROWS_MAX ? limit : PAGE_ROWS_MAX, &ids, &rank, err);
+    bson_t *selector = mongo_ids_end(&ids), *old = BCON_NEW("rank", "{", "$lte", BCON_INT64(rank), "}");
+    bson_concat(selector, old); /* it may be new again */
+    ok = ok && (!ids.count || mongo_delete(l, PLACE_DOCUMENTS, selector, false,
+                                           "drop documents beyond the newest", removed, err));
+    bson_destroy(selector);
+    bson_destroy(old);
+    bson_destroy(&filter);
     buf_free(&name);
     return ok;
 }

@@ -24,6 +24,8 @@ bool mongo_scan(struct store *s, const char *tenant_id, enum doc_kind kind, stru
                 store_change_fn fn, void *ctx, struct err *err) MUSTCHECK;
 bool mongo_expire(struct store *s, enum doc_kind kind, int64_t before_wall_ms, size_t limit, size_t *removed,
                   struct err *err) MUSTCHECK;
+bool mongo_keep_newest(struct store *s, const char *tenant_id, enum doc_kind kind, size_t keep, size_t limit,
+                       size_t *removed, struct err *err) MUSTCHECK;
 
 /* The documents of those entries that are DONE; what is newer stays. Durable afterwards. */
 bool mongo_put_docs(struct mongo_link *l, struct entry *const *entries, size_t count,

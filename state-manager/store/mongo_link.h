@@ -119,6 +119,9 @@ mongoc_cursor_t *mongo_find(struct mongo_link *l, enum mongo_place place, const 
                             const struct mongo_query *query);
 bool mongo_rows_end(struct mongo_link *l, mongoc_cursor_t *cursor, const char *doing,
                     struct err *err) MUSTCHECK;
+/* How many match; at `most` (never 0) the server stops counting. */
+bool mongo_matches(struct mongo_link *l, enum mongo_place place, const bson_t *filter, uint64_t most,
+                   const char *doing, uint64_t *count, struct err *err) MUSTCHECK;
 
 /* Fields: absent or of another type gives 0 or an empty view, valid as long as the document. */
 int64_t mongo_number(const bson_t *doc, const char *field);

@@ -39,6 +39,24 @@ bool mongo_rows_end(struct mongo_link *l, mongoc_cursor_t *cursor, const char *d
     return ok;
 }
 
+/* The command itself: the driver's helper is a pipeline, of which not every server has all stages. */
+bool mongo_matches(struct mongo_link *l, enum mongo_place place, const bson_t *filter, uint64_t most,
+                   const char *doing, uint64_t *count, struct err *err)
+{
+    bson_error_t error;
+    bson_t command = BSON_INITIALIZER, reply;
+    BSON_APPEND_UTF8(&command, "count", mongoc_collection_get_name(l->places[place]));
+    BSON_APPEND_DOCUMENT(&command, "query", filter);
+    mongo_put_number(&command, "limit", most);
+    bool ok = mongoc_collection_read_command_with_opts(l->places[place], &command, l->primary, NULL, &reply,
+                                                       &error) ||
+              mongo_fail(l, doing, &error, err);
+    *count = ok ? mongo_count(&reply, "n") : 0;
+    bson_destroy(&reply);
+    bson_destroy(&command);
+    return ok;
+}
+
 int64_t mongo_number(const bson_t *doc, const char *field)
 {
     bson_iter_t at;

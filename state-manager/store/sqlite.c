@@ -209,6 +209,7 @@ static const struct store_ops sqlite_ops = {
     .quarantine_drop = sqlite_quarantine_drop,
     .trim_log = sqlite_trim_log,
     .expire = sqlite_expire,
+    .keep_newest = sqlite_keep_newest,
     .quarantine_expire = sqlite_quarantine_expire,
     .adopt = sqlite_adopt,
 };

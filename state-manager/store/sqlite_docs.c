@@ -23,8 +23,14 @@ enum list { LIST_ALL, LIST_STATE, LIST_STATES, LIST_OWNER, LIST_OWNER_STATES, LI
     " WHERE tenant = ?1 AND parent = ?2 AND state = states.state " BEHIND NEWEST_FIRST ") " NEWEST_FIRST \
     ") " NEWEST_FIRST
 
+/* The oldest of a list that are beyond the newest ?2, ?3 at most; no more than these are counted. */
+#define OWN_LIST(plural) " FROM " plural " WHERE tenant = ?1 AND parent = '' "
+#define BEYOND(plural)                                                                  \
+    "SELECT rowid" OWN_LIST(plural) "ORDER BY rank, ord LIMIT max(0, (SELECT count(*) " \
+                                    "FROM (SELECT 1" OWN_LIST(plural) "LIMIT ?2 + ?3)) - ?2)"
+
 static const struct {
-    const char *get, *put, *scan, *expire, *list[LIST_COUNT];
+    const char *get, *put, *scan, *expire, *keep_newest, *list[LIST_COUNT];
 } sql[DOC_KIND_COUNT] = {
 #define X(kind, name, plural, use)                                                                          \
     {.get = "SELECT doc FROM " plural " WHERE tenant = ?1 AND key = ?2",                                    \
@@ -35,6 +41,7 @@ static const struct {
              " WHERE tenant = ?1 AND key > ?2 ORDER BY key LIMIT ?3",                                       \
      .expire = "DELETE FROM " plural " WHERE rowid IN (SELECT rowid FROM " plural                           \
                " WHERE rank < ?1 ORDER BY rank LIMIT ?2)",                                                  \
+     .keep_newest = "DELETE FROM " plural " WHERE rowid IN (" BEYOND(plural) ")",                           \
      .list = {[LIST_ALL] = (use)&DOC_FILED ? ALL_STATES(plural) : ROWS(plural) BEHIND NEWEST_FIRST,         \
               [LIST_STATE] = ROWS(plural) "AND state = ?6 " BEHIND NEWEST_FIRST,                            \
               [LIST_STATES] = ROWS(plural) "AND state = ?6 " BEHIND                                         \
@@ -180,4 +187,21 @@ bool sqlite_expire(struct store *s, enum doc_kind kind, int64_t before_wall_ms, 
         sqlite_bind_u64(st, 2, limit);
     }
     return sqlite_end_light(l, st && sqlite_finish_counted(l, st, "drop old documents", removed, err), err);
+}
+
+bool sqlite_keep_newest(struct store *s, const char *tenant_id, enum doc_kind kind, size_t keep, size_t limit,
+                        size_t *removed, struct err *err)
+{
+    struct sqlite_link *l = sqlite_link_of(s);
+    *removed = 0;
+    if (!sqlite_begin_light(l, err))
+        return false;
+    sqlite3_stmt *st = sqlite_statement(l, sql[kind].keep_newest, err);
+    if (st) {
+        sqlite_bind_view(st, 1, view_of(tenant_id));
+        sqlite_bind_u64(st, 2, keep);
+        sqlite_bind_u64(st, 3, limit);
+    }
+    bool ok = st && sqlite_finish_counted(l, st, "drop documents beyond the newest", removed, err);
+    return sqlite_end_light(l, ok, err);
 }

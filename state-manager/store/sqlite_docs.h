@@ -17,5 +17,7 @@ bool sqlite_put_doc(struct sqlite_link *l, const char *tenant_id, const struct c
                     struct err *err) MUSTCHECK;
 bool sqlite_expire(struct store *s, enum doc_kind kind, int64_t before_wall_ms, size_t limit, size_t *removed,
                    struct err *err) MUSTCHECK;
+bool sqlite_keep_newest(struct store *s, const char *tenant_id, enum doc_kind kind, size_t keep, size_t limit,
+                        size_t *removed, struct err *err) MUSTCHECK;
 
 #endif

@@ -8,7 +8,7 @@ import { World } from '../lib/world.mjs';
 
 const KEPT = 50;
 let world;
-before(async () => (world = await World.open('keeping', { stateManager: { HOUSEKEEPING_SECONDS: '1', EVENT_RETENTION_COUNT: String(KEPT) } })));
+before(async () => (world = await World.open('keeping', { stateManager: { HOUSEKEEPING_SECONDS: '1', EVENT_RETENTION_COUNT: String(KEPT), RAW_RETENTION_COUNT: String(KEPT) } })));
 after(() => world.close());
 
 const post = async (body) => assert.equal((await webhook(world.sm, body)).status, 200);
@@ -70,6 +70,36 @@ describe('fields of the account', () => {
     await world.channel('300000000000077', 't_waba');
     await until('it', () => world.tap.of('t_waba', 'account_update').length === 1);
     assert.deepEqual(world.tap.of('t_waba', 'account_update')[0].data.value, body.entry[0].changes[0].value);
+  });
+});
+
+describe('account updates', () => {
+  const WABA = '300000000000078';
+  const TENANT = 't_raw';
+  const GONE = 20;
+  const body = (numbers) => ({ object: 'whatsapp_business_account', entry: [{ id: WABA, changes: numbers.map((n) => ({ field: 'account_alerts', value: { alert: `number ${n}` } })) }] });
+  const all = Array.from({ length: KEPT + GONE }, (_, n) => n);
+  const heard = () => world.tap.of(TENANT, 'account_update').map((e) => Number(e.data.value.alert.slice('number '.length)));
+  const dropped = () => metric('portalcast_retention_dropped_total{what="documents"}');
+
+  test('are kept up to a number, the newest: what is sent again is known by those', async () => {
+    await world.channel(WABA, TENANT);
+    const before = await dropped();
+    for (let at = 0; at < all.length; at += 10) await post(body(all.slice(at, at + 10)));
+    await until('the older ones are dropped', async () => (await dropped()) >= before + GONE);
+    await until('all are heard', () => heard().length === all.length);
+    await post(body([...all.slice(GONE), ...all.slice(0, GONE)]));
+    await until('those that had gone', () => heard().length >= all.length + GONE);
+    assert.deepEqual(heard(), [...all, ...all.slice(0, GONE)], 'only what had gone is news again');
+    await until('as many are dropped again', async () => (await dropped()) >= before + 2 * GONE);
+    assert.equal(await dropped(), before + 2 * GONE);
+  });
+
+  test('that were too many before the start are found without a new one', async () => {
+    await world.sm.stop();
+    world.sm.env.RAW_RETENTION_COUNT = String(KEPT - GONE);
+    await world.sm.start();
+    await until('the older ones are dropped', async () => (await dropped()) === GONE);
   });
 });
 

@@ -1,6 +1,7 @@
 // A reconnect loses nothing: the same session again, on any gateway, with exactly what was missed - or a plain "not
 // recovered". By hand on every way in, and with the official client.
 import assert from 'node:assert/strict';
+import path from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { Balancer } from '../lib/balancer.mjs';
 import { Broker, BrokerProxy } from '../lib/broker.mjs';
@@ -9,13 +10,14 @@ import { PATIENCE, sleep, until, within } from '../lib/env.mjs';
 import { jwt, rest, tokenOf, webhook } from '../lib/http.mjs';
 import { ALL_WAYS, SIO_WAYS, closeMembers, member } from '../lib/recovering.mjs';
 import { inbound, textMessage } from '../lib/samples.mjs';
-import { gateway } from '../lib/services.mjs';
+import { gateway, runProgram } from '../lib/services.mjs';
 import { World } from '../lib/world.mjs';
 
 const PINGS = { PING_INTERVAL_MS: String(2000 * PATIENCE), PING_TIMEOUT_MS: String(4000 * PATIENCE) };
 const [MOST, MOST_BYTES] = [50, 100000]; // RECOVERY_MAX_... of the gateway `small`
+const MANY = 3000;
 const CURSOR = 1000; // behind, and a quiet client is told
-let world, first, second, small, off, quick;
+let world, first, second, small, off, quick, proxy;
 
 async function more(env) {
   const service = await gateway(world.dir, world.amqpUrl, { ...PINGS, ...env });
@@ -25,12 +27,17 @@ async function more(env) {
 before(async () => {
   world = await World.open('recovery', { gateway: PINGS });
   first = world.gw;
-  second = await more();
+  second = await more({ PING_INTERVAL_MS: '60000' }); // who waits for a ping to be told something waits in vain
   small = await more({ RECOVERY_MAX_EVENTS: String(MOST), RECOVERY_MAX_BYTES: String(MOST_BYTES) });
   off = await more({ RECOVERY: 'off' });
   quick = await more({ PING_INTERVAL_MS: '300', RECOVERY_MAX_EVENTS: String(1.5 * CURSOR) });
 });
-after(() => world?.close());
+// All at the end: the first that closes takes a broker along that is this process's own.
+const others = [];
+after(async () => {
+  for (const one of [...others, world]) await one?.close();
+  await proxy?.down();
+});
 afterEach(closeMembers);
 
 let tenants = 0;
@@ -156,6 +163,29 @@ describe('what was missed, and the same session', () => {
       one.drop();
       await checkRecovered(way, one, await comeBack(way, second, { ticket, auth }), tenant, []);
     });
+  for (const way of ALL_WAYS)
+    test(`${way}: cut again and again in the middle of what it missed`, async () => {
+      const { tenant, one, auth, ticket } = await begin(way, first);
+      one.drop();
+      const all = run(5, MANY);
+      const head = (await say(tenant, all)).at(-1);
+      await seenBy(first, tenant, head);
+      const heard = [];
+      let [offset, cuts, last] = [ticket.offset, 0, undefined];
+      while (heard.length < all.length) {
+        last = member(way, [second, first][cuts % 2], { ...ticket, offset, ...auth });
+        const enough = Math.min(all.length - heard.length, 100 + 300 * cuts);
+        await until(`${enough} more`, () => last.of('n').length >= enough);
+        if (last.of('n').length + heard.length < all.length) last.drop();
+        else await last.there();
+        heard.push(...heardNumbers(last));
+        offset = last.offset;
+        cuts++;
+      }
+      assert.deepEqual(heard, all, 'in order, once');
+      assert.equal(last.isRecovered, true);
+      if (way !== 'ws') assert.deepEqual([last.answer.sid, last.answer.pid], [one.answer.sid, one.answer.pid]);
+    });
   test('by polling at first, by WebSocket then, and back', async () => {
     const { tenant, one, auth, ticket } = await begin('polling', first);
     one.drop();
@@ -225,6 +255,24 @@ describe('the official client', () => {
         }
         assert.deepEqual(heardNumbers(client), [...run(0, 3), ...run(100, 5), ...run(200, 5), ...run(300, 5)]);
       });
+  for (const transports of [['websocket'], ['polling'], undefined])
+    test(`${transports ?? 'both transports'}: ${MANY} events are missed, and more come meanwhile`, async () => {
+      const tenant = newTenant();
+      const { balancer, client } = await throughBalancer(authOf(tenant).token, { transports });
+      await say(tenant, [0]);
+      await client.hears('what came first', 'n');
+      const { id } = client.socket;
+      balancer.only(1).cut();
+      await until('the end', () => !client.socket.connected);
+      await say(tenant, run(1, MANY));
+      balancer.only(second.port);
+      for (let i = 0; i < 20; i++) await say(tenant, [MANY + 1 + i]);
+      await client.hears('all', (h) => h.data?.n === MANY + 20, 1, 20000);
+      await until('the connection', () => client.socket.connected);
+      assert.deepEqual(heardNumbers(client), run(0, MANY + 21), 'in order, once');
+      assert.deepEqual([client.socket.recovered, client.socket.id], [true, id]);
+      if (!transports) await client.endsOn('websocket');
+    });
   test('4.5 knows no recovery: it is told so, and hears what follows', async () => {
     const tenant = newTenant();
     const { balancer, client } = await throughBalancer(authOf(tenant).token, { connect: RELEASES['4.5'] });
@@ -483,8 +531,7 @@ describe('more than may be recovered', () => {
 
 describe('what the log has dropped', () => {
   let short;
-  before(async () => (short = await World.open('recovery-kept', { tap: false, stateManager: { HOUSEKEEPING_SECONDS: '1', EVENT_RETENTION_COUNT: '50' }, gateway: PINGS })));
-  after(() => short?.close());
+  before(async () => others.push((short = await World.open('recovery-kept', { tap: false, stateManager: { HOUSEKEEPING_SECONDS: '1', EVENT_RETENTION_COUNT: '50' }, gateway: PINGS }))));
   for (const way of ALL_WAYS)
     test(`${way}: is not recovered; what is left, is`, async () => {
       const tenant = newTenant();
@@ -510,6 +557,44 @@ describe('what the log has dropped', () => {
       assert.equal(three.isRecovered, true);
       await three.hears('what is left', 'n', 20);
       assert.deepEqual([heardNumbers(two), heardNumbers(three)], [[], run(900, 20)]);
+    });
+});
+
+describe('a store that was restored', () => {
+  let restored;
+  before(async () => others.push((restored = await World.open('recovery-restored', { tap: false, gateway: PINGS }))));
+  for (const way of ALL_WAYS)
+    test(`${way}: is another history: who is there is told to reload, who comes back is new`, async () => {
+      const tenant = newTenant();
+      const auth = authOf(tenant);
+      const [stays, one] = [await member(way, restored.gw, authOf(tenant, { sub: 'stays' })).there(), await member(way, restored.gw, auth).there()];
+      await say(tenant, run(0, 3), {}, restored);
+      for (const each of [stays, one]) await each.hears('what came first', 'n', 3);
+      const { ticket } = one;
+      one.drop();
+      const [from, file, to] = [restored.sm.env.STORE_URL, path.join(restored.dir, `${way}.backup`), `${restored.sm.env.STORE_URL.replace(/(\.db)?$/, `_${way}$1`)}`];
+      await restored.sm.stop();
+      for (const args of [['backup', '--store', from, file], ['restore', '--store', to, file]]) {
+        const { code, stderr } = await runProgram('portalctl', args, {}, 20000);
+        assert.equal(code, 0, stderr);
+      }
+      restored.sm.env.STORE_URL = to;
+      await restored.sm.start();
+      await say(tenant, run(10, 2), {}, restored);
+      const resync = await until('resync', () => (way === 'ws' ? stays.messages.find((m) => m.type === 'resync') : stays.of('resync')[0]), 20000);
+      assert.ok(resync);
+      const two = await comeBack(way, restored.gw, { ticket, auth });
+      assert.equal(two.isRecovered, false);
+      await say(tenant, [20], {}, restored);
+      for (const each of [stays, two]) await each.hears('what follows', (h) => h.data?.n === 20);
+      assert.ok(!heardNumbers(two).some((n) => n < 10), 'nothing of the other history');
+      const next = two.ticket;
+      two.drop();
+      await say(tenant, [21], {}, restored);
+      await stays.hears('what follows', (h) => h.data?.n === 21);
+      const three = await comeBack(way, restored.gw, { ticket: next, auth });
+      await three.hears('what it missed', 'n');
+      assert.deepEqual([three.isRecovered, heardNumbers(three)], [true, [21]]);
     });
 });
 
@@ -649,25 +734,24 @@ describe('who heard nothing while its tenant moved on', () => {
 });
 
 describe('while something is away', () => {
-  let away, other, proxy;
+  let away, other;
   const QUICK = { ...PINGS, CONNECT_TIMEOUT_MS: String(2000 * PATIENCE) };
   const DOWN = 'somebody must be there while';
   before(async () => {
     const broker = await Broker.shared();
     proxy = await new BrokerProxy(broker.port).open();
-    away = await World.open('recovery-away', { tap: true, proxy, gateway: QUICK });
+    away = await World.open('recovery-away', { proxy, gateway: QUICK });
+    others.push(away);
     other = await gateway(away.dir, away.serviceUrl, QUICK);
     away.services.push(other);
     await other.start();
-  });
-  after(async () => {
-    await away?.close();
-    await proxy?.down();
   });
   async function start(way) {
     const tenant = newTenant();
     const auth = authOf(tenant);
     for (const service of [away.sm, away.gw, other]) await service.waitReady();
+    await until('gateways that can ask', async () => (await Promise.all([away.gw, other].map(async (g) => (await g.metrics()).portalcast_gateway_rpc_up))).every((up) => up === 1), 20000);
+    await until('one who answers', async () => (await away.sm.metrics())['portalcast_broker_connected{part="rpc"}'] === 1, 20000);
     const [stays, goes] = [await member(way, away.gw, authOf(tenant, { sub: 'stays' })).there(), await member(way, away.gw, auth).there()];
     await say(tenant, run(0, 3), {}, away);
     await stays.hears('what came first', 'n', 3);
@@ -722,6 +806,24 @@ describe('while something is away', () => {
       await away.sm.start();
       await allWell(way, it, other, run(3, 2));
     });
+    if (way !== 'ws')
+      test(`${way}: a take-over that the other gateway cannot be told of just then: one is left afterwards`, async () => {
+        const it = await start(way);
+        const witness = await member(way, other, authOf(it.tenant, { sub: 'witness' })).there(); // it knows the tenant
+        const there = await member(way, other, { ...it.ticket, ...it.auth }).there(); // and its sessions
+        const back = await member(way, away.gw, { ...there.ticket, ...it.auth }).there();
+        await within(there.ended, 5000 * PATIENCE);
+        const { ticket } = back;
+        await proxy.down();
+        const two = member(way, other, { ...ticket, ...it.auth });
+        await Promise.race([two.there().catch(() => {}), two.ended]);
+        await proxy.up();
+        await until('all of them', async () => (await away.gw.probe('/readyz')).status + (await other.probe('/readyz')).status === 400, 20000);
+        if (two.isOpen) assert.ok(await within(back.ended, 15000 * PATIENCE), 'the one that was left behind is closed');
+        await say(it.tenant, [1000], {}, away);
+        await witness.hears('what follows', (h) => h.data?.n === 1000, 1, 20000);
+        await until('it', () => [back, two].filter((m) => heardNumbers(m).includes(1000)).length === 1);
+      });
     test(`${way}: both: a client comes back to its gateway, which has what it missed`, async () => {
       const it = await start(way);
       it.goes.drop();

@@ -327,6 +327,49 @@ START_TEST(what_is_old_expires_oldest_first)
 }
 END_TEST
 
+static struct change own(enum doc_kind kind, const char *key, int64_t rank, int64_t ord)
+{
+    return (struct change){kind, view_of(key), {.rank = rank, .ord = ord}, VIEW("1")};
+}
+
+static void keep_newest(size_t keep, size_t limit, size_t wanted, const char *left)
+{
+    size_t removed = 99;
+    CK_STORE(stores.writer, keep_newest, "t1", DOC_RAW, keep, limit, &removed);
+    ck_assert_uint_eq(removed, wanted);
+    ck_assert_str_eq(list("t1", DOC_RAW, ((struct page){.limit = 20})), left);
+}
+
+START_TEST(what_is_beyond_the_newest_goes_oldest_first)
+{
+    struct change of_one[] = {own(DOC_RAW, "a", 30, 1),    own(DOC_RAW, "b", 20, 9),
+                              own(DOC_RAW, "c", 20, 2),    own(DOC_RAW, "d", 10, 5),
+                              own(DOC_RAW, "e", -10, 6),   own(DOC_RAW, "f", 40, 0),
+                              own(DOC_LATEST, "l1", 1, 1), aging(DOC_RAW, "p1", 1),
+                              own(DOC_REPLY, "y", 1, 1)},
+                  of_others[] = {own(DOC_RAW, "g", 1, 1), own(DOC_RAW, "h", 2, 2)};
+    keep_newest(1, 10, 0, "");
+    store_put("t1", of_one, countof(of_one));
+    store_put("t", of_others, 2);
+    store_put("t10", of_others, 2);
+    keep_newest(7, 10, 0, "f a b c d e ");
+    keep_newest(6, 10, 0, "f a b c d e ");
+    keep_newest(2, 0, 0, "f a b c d e ");
+    keep_newest(5, 1, 1, "f a b c d "); /* all that is due: the limit all the same */
+    keep_newest(2, 2, 2, "f a b ");
+    keep_newest(2, 2, 1, "f a ");
+    keep_newest(2, 2, 0, "f a ");
+    store_put("t1", &of_one[4], 1); /* old ones may come back */
+    keep_newest(2, 9, 1, "f a ");
+    keep_newest(0, 9, 2, "");
+    ck_assert_str_eq(list("t1", DOC_RAW, ((struct page){OF_P})), "p1 ");
+    ck_assert_str_eq(list("t", DOC_RAW, ((struct page){.limit = 20})), "h g ");
+    ck_assert_str_eq(list("t10", DOC_RAW, ((struct page){.limit = 20})), "h g ");
+    ck_assert_str_eq(list("t1", DOC_LATEST, ((struct page){.limit = 20})), "l1 ");
+    ck_assert_str_eq(store_doc(stores.reader, "t1", DOC_REPLY, "y"), "1");
+}
+END_TEST
+
 START_TEST(what_was_written_again_is_as_old_as_that)
 {
     struct change first[] = {aging(DOC_REPLY, "y", 10)}, second[] = {aging(DOC_REPLY, "y", 50)};
@@ -349,5 +392,6 @@ void contract_docs_add(TCase *t)
     tcase_add_test(t, a_crowd_is_read_whole);
     tcase_add_test(t, a_walk_gives_whole_documents_by_key);
     tcase_add_test(t, what_is_old_expires_oldest_first);
+    tcase_add_test(t, what_is_beyond_the_newest_goes_oldest_first);
     tcase_add_test(t, what_was_written_again_is_as_old_as_that);
 }

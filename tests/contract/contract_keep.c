@@ -234,6 +234,7 @@ START_TEST(a_reader_keeps_nothing_and_drops_nothing)
     ck_assert(!r->ops->adopt(r, "t9", &restored, &taken, NULL));
     ck_assert(!r->ops->trim_log(r, &(struct trim){"t1", AT + 9, 9, 10}, &removed, NULL));
     ck_assert(!r->ops->expire(r, DOC_RAW, AT, 10, &removed, NULL));
+    ck_assert(!r->ops->keep_newest(r, "t1", DOC_RAW, 0, 10, &removed, NULL));
     ck_assert(!r->ops->quarantine_expire(r, AT, 10, &removed, NULL));
     ck_assert(!r->ops->quarantine_drop(r, &digest, 1, NULL));
     ck_assert(!r->ops->quarantine(r, &row, 1, NULL));

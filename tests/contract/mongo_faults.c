@@ -5,6 +5,7 @@
 #include "tests/contract/mongo_proxy.h"
 #include "tests/contract/mongo_server.h"
 #include "tests/contract/store_fixture.h"
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -226,6 +227,70 @@ START_TEST(what_comes_too_late_does_no_harm)
 }
 END_TEST
 
+static void put(struct store *s, const struct change *changes, size_t count)
+{
+    struct head head;
+    CK_STORE(s, head, "t1", &head);
+    struct entry e = store_entry("t1", head.n + 1, "[]", head.seq + 1, head.seq), *one = &e;
+    e.epoch = head.epoch;
+    e.changes = changes;
+    e.change_count = count;
+    CK_STORE(s, commit, &one, 1);
+    ck_assert_int_eq(e.result, COMMIT_DONE);
+}
+
+/* What another handle does between two commands of one that drops the oldest three of five. */
+static const struct {
+    const char *late; /* the command that comes after it */
+    bool renews;      /* the oldest; else it drops them, too */
+    const char *left;
+} rivals[] = {
+    {"find", false, "e d "}, {"count", false, "e d "}, {"delete", false, "e d "}, {"delete", true, "a e d "}};
+
+static struct change raw_of(const char *key, int64_t rank)
+{
+    return (struct change){DOC_RAW, view_of(key), {.rank = rank}, VIEW("1")};
+}
+
+static void *meddle(void *index)
+{
+    int i = *(int *)index;
+    struct store *s = open_store(direct_url, STORE_WRITER);
+    struct change renewed = raw_of("a", 9);
+    size_t removed;
+    pause_ms(LATE_MS / 4);
+    if (rivals[i].renews)
+        put(s, &renewed, 1);
+    else
+        CK_STORE(s, keep_newest, "t1", DOC_RAW, 2, 3, &removed);
+    store_close(s);
+    return NULL;
+}
+
+static bool on_listed(void *ctx, const struct listed *row)
+{
+    return seen_add(ctx, "%.*s ", VIEW_ARG(row->key));
+}
+
+START_TEST(who_drops_the_oldest_takes_no_others_for_them)
+{
+    struct change changes[] = {raw_of("a", 1), raw_of("b", 2), raw_of("c", 3), raw_of("d", 4),
+                               raw_of("e", 5)};
+    struct seen seen = {0};
+    char line[64];
+    size_t removed;
+    pthread_t thread;
+    put(through, changes, countof(changes));
+    snprintf(line, sizeof line, "late %s %d", rivals[_i].late, LATE_MS);
+    mongo_proxy_tell(&proxy, line);
+    ck_assert(!pthread_create(&thread, NULL, meddle, &(int){_i}));
+    CK_STORE(through, keep_newest, "t1", DOC_RAW, 2, 3, &removed);
+    pthread_join(thread, NULL);
+    CK_STORE(auditor, list, "t1", DOC_RAW, &(struct page){.limit = 9}, on_listed, &seen);
+    ck_assert_str_eq(seen.text, rivals[_i].left);
+}
+END_TEST
+
 START_TEST(a_password_reaches_the_server_and_nobody_else)
 {
     char url[256];
@@ -307,6 +372,7 @@ void mongo_faults_add(Suite *s)
     tcase_add_test(between, a_slow_server_is_borne);
     tcase_add_loop_test(between, what_fails_is_done_wholly_or_not_at_all, 0, countof(faults));
     tcase_add_loop_test(between, what_comes_too_late_does_no_harm, 0, 3);
+    tcase_add_loop_test(between, who_drops_the_oldest_takes_no_others_for_them, 0, countof(rivals));
     tcase_add_test(between, a_password_reaches_the_server_and_nobody_else);
     tcase_add_test(between, tls_is_spoken_and_the_server_is_checked);
     suite_add_tcase(s, between);

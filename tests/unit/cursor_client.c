@@ -102,7 +102,6 @@ static void jump(struct client *c, uint64_t seq)
     uint64_t before = seq_of(c->offset);
     compare(c, false);
     c->start = seq;
-    c->resyncs++;
     for (size_t i = 0; i < c->change_count; i++) {
         const struct change *change = &c->changes[i];
         if (change->seq <= before || change->seq > seq || (change->in && c->acked[change->room]))
@@ -134,7 +133,8 @@ static void on_move(void)
 {
     for (size_t i = 0; i < CLIENTS; i++) {
         struct client *c = &clients[i];
-        if (c->protocol != &protocol_ws || !c->link || !c->connected || c->link->session->state != SESSION_LIVE)
+        if (c->protocol != &protocol_ws || !c->link || !c->connected ||
+            c->link->session->state != SESSION_LIVE)
             continue;
         for (int room = 0; room < ROOMS; room++) {
             char name[32];
@@ -196,12 +196,11 @@ static void on_recovered(struct client *c)
     }
 }
 
-static void on_refused(struct client *c)
+static void on_refused(const struct client *c)
 {
     bool too_much = net->count - c->from > RECOVERY_EVENTS;
     ck_assert_msg(may_be_lost(c->from) || too_much || c->may_be_ended,
                   "client %zu was not recovered from %d at %d", number_of(c), (int)c->from, (int)net->count);
-    c->refused++;
 }
 
 /* Events that come before CONNECT are heard behind it. */

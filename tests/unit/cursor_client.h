@@ -43,8 +43,8 @@ struct client {
     char pid[PID_SIZE], sid[SESSION_ID_SIZE], offset[OFFSET_SIZE];
     bool is_offset_older; /* than the pid: of the session before */
     bool asking[ROOMS];   /* to join or leave, and has no answer */
-    struct door *ended; /* where it has logged out */
-    bool may_be_ended;  /* it has logged out under this pid */
+    struct door *ended;   /* where it has logged out */
+    bool may_be_ended;    /* it has logged out under this pid */
     /* The model. */
     uint64_t from;  /* where the last recovery is to go on */
     bool must_fail; /* it must not be recovered */
@@ -58,7 +58,7 @@ struct client {
     uint64_t unsure_from[ROOMS], unsure_to[ROOMS];
     bool acked[ROOMS]; /* the last join, over this link */
     bool is_in[ROOMS]; /* /ws: as the gateway has it */
-    size_t recovered, refused, resyncs, heard;
+    size_t recovered, heard;
 };
 
 extern struct client clients[CLIENTS];

@@ -286,8 +286,7 @@ static struct news *answer_heads_of(struct question *q, bool fails)
 static struct news *answer_replay(const struct question *q, bool fails)
 {
     bool past = q->kind == ASKED_PAST;
-    enum news_kind good = past ? NEWS_PAST : NEWS_REPLAY,
-                   bad = past ? NEWS_PAST_FAILED : NEWS_REPLAY_FAILED;
+    enum news_kind good = past ? NEWS_PAST : NEWS_REPLAY, bad = past ? NEWS_PAST_FAILED : NEWS_REPLAY_FAILED;
     struct news *answer = news_create(fails ? bad : good, "t1");
     struct replay *r = &answer->replay;
     bool same = !strcmp(q->after.epoch, n->epoch);

@@ -31,15 +31,19 @@
     X(loop)         \
     X(metrics)      \
     X(outbox)       \
+    X(past)         \
     X(peer_answer)  \
     X(peers)        \
+    X(pid)          \
     X(poll)         \
     X(presence)     \
     X(presence_net) \
     X(refresh)      \
     X(rest)         \
     X(restore)      \
+    X(ring)         \
     X(room)         \
+    X(roster)       \
     X(search)       \
     X(server)       \
     X(server_head)  \

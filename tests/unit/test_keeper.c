@@ -10,7 +10,7 @@
 
 #define DAY INT64_C(86400000)
 
-enum { EVERY_S = 60, GIVEN_MAX = 256 };
+enum { EVERY_S = 60, GIVEN_MAX = 256, RAWS_MAX = 256 };
 
 static struct store_fixture f;
 static struct keeper *keeper;
@@ -40,15 +40,17 @@ static void settle(const char *owner, enum err_code code)
     given_count = 0;
 }
 
+static const struct keeper_options options = {.every_s = EVERY_S,
+                                              .log_days = 7,
+                                              .log_events = 1000,
+                                              .raw_days = 30,
+                                              .raw_count = 20,
+                                              .reply_hours = 24,
+                                              .quarantine_days = 7,
+                                              .revocation_days = 30};
+
 static void setup(void)
 {
-    static const struct keeper_options options = {.every_s = EVERY_S,
-                                                  .log_days = 7,
-                                                  .log_events = 1000,
-                                                  .raw_days = 30,
-                                                  .reply_hours = 24,
-                                                  .quarantine_days = 7,
-                                                  .revocation_days = 30};
     store_fixture_open(&f);
     keeper = keeper_create(f.writer, &options, take, NULL);
     wall = 1800000000000;
@@ -222,6 +224,137 @@ START_TEST(documents_that_age_go_after_their_time_and_others_stay)
 }
 END_TEST
 
+/* A tenant's entry n of so many raw documents, and no others. */
+static void put_raws(const char *tenant, uint64_t n, size_t count)
+{
+    static char keys[RAWS_MAX][32];
+    static struct change changes[RAWS_MAX];
+    struct entry e = store_entry(tenant, n, "[]", 1, 0), *one = &e;
+    for (size_t i = 0; i < count; i++) {
+        snprintf(keys[i], sizeof keys[i], "%llu.%03zu", (unsigned long long)n, i);
+        changes[i] = (struct change){
+            DOC_RAW, view_of(keys[i]), {.rank = wall, .ord = (int64_t)(n * RAWS_MAX + i)}, VIEW("{}")};
+    }
+    e.changes = changes;
+    e.change_count = count;
+    ck_assert(f.writer->ops->commit(f.writer, &one, 1, NULL) && e.result == COMMIT_DONE);
+    keeper_saw(keeper, &e);
+}
+
+static bool on_raw(void *ctx, const struct listed *row)
+{
+    (void)row;
+    ++*(size_t *)ctx;
+    return true;
+}
+
+static size_t raws_of(const char *tenant)
+{
+    size_t count = 0;
+    const struct page page = {.limit = PAGE_ROWS_MAX};
+    ck_assert(f.reader->ops->list(f.reader, tenant, DOC_RAW, &page, on_raw, &count, NULL));
+    return count;
+}
+
+START_TEST(of_what_was_not_understood_the_newest_are_kept)
+{
+    put_raws("few", 1, 20);
+    put_raws("t1", 1, 250);
+    put_raws("t1", 2, 5);
+    size_t before = 255, left;
+    do {
+        step();
+        left = raws_of("t1");
+        ck_assert_uint_le(before - left, 100);
+        before = left;
+    } while (keeper_wait_ms(keeper, mono, EVERY_S * 1000) <= 1000); /* one sweep */
+    ck_assert_uint_eq(raws_of("t1"), 20);
+    ck_assert(has_doc(DOC_RAW, "1.235") && has_doc(DOC_RAW, "2.004"));
+    ck_assert_uint_eq(raws_of("few"), 20);
+}
+END_TEST
+
+static struct {
+    struct store_ops ops;
+    size_t calls, failures;
+} counted; /* outlives a failure */
+
+static bool count_keep_newest(struct store *s, const char *tenant_id, enum doc_kind kind, size_t keep,
+                              size_t limit, size_t *removed, struct err *err)
+{
+    counted.calls++;
+    if (counted.failures && counted.failures--)
+        return err_set(err, ERR_UNAVAILABLE, "the store is away");
+    return f.reader->ops->keep_newest(s, tenant_id, kind, keep, limit, removed, err);
+}
+
+static void count_looks(size_t failures)
+{
+    counted.ops = *f.writer->ops;
+    counted.ops.keep_newest = count_keep_newest;
+    counted.calls = 0;
+    counted.failures = failures;
+    f.writer->ops = &counted.ops;
+}
+
+/* How often a sweep looks whether there are too many. */
+static size_t looks(void)
+{
+    counted.calls = 0;
+    run("", ERR_NONE);
+    return counted.calls;
+}
+
+START_TEST(who_got_nothing_new_is_counted_once)
+{
+    put_raws("t1", 1, 5);
+    add_entries("t2", 1, 1, wall);
+    add_entries("t3", 1, 1, wall);
+    count_looks(0);
+    ck_assert_uint_eq(looks(), 3);
+    ck_assert_uint_eq(looks(), 0);
+    put_raws("t2", 2, 20);
+    add_entries("t3", 2, 1, wall);
+    ck_assert_uint_eq(looks(), 1);
+    ck_assert_uint_eq(looks(), 0);
+    put_raws("t2", 3, 3);
+    ck_assert_uint_eq(looks(), 1);
+    ck_assert_uint_eq(raws_of("t2"), 20);
+    ck_assert_uint_eq(looks(), 1); /* once more after some were dropped */
+    ck_assert_uint_eq(looks(), 0);
+}
+END_TEST
+
+START_TEST(a_sweep_that_failed_has_counted_nobody)
+{
+    put_raws("t1", 1, 25);
+    put_raws("t2", 1, 25);
+    keeper_destroy(keeper); /* one that was not there when they were written */
+    keeper = keeper_create(f.writer, &options, take, NULL);
+    count_looks(1);
+    for (int i = 0; i < 50 && !counted.calls; i++) {
+        mono += keeper_wait_ms(keeper, mono, EVERY_S * 1000);
+        ck_assert(keeper_step(keeper, wall, mono, NULL) != (counted.calls > 0));
+    }
+    run("", ERR_NONE);
+    ck_assert_uint_eq(raws_of("t1"), 20);
+    ck_assert_uint_eq(raws_of("t2"), 20);
+}
+END_TEST
+
+START_TEST(without_a_bound_none_is_counted)
+{
+    struct keeper_options unbounded = options;
+    unbounded.raw_count = 0;
+    keeper_destroy(keeper);
+    keeper = keeper_create(f.writer, &unbounded, take, NULL);
+    put_raws("t1", 1, 25);
+    count_looks(0);
+    ck_assert_uint_eq(looks(), 0);
+    ck_assert_uint_eq(raws_of("t1"), 25);
+}
+END_TEST
+
 static void let_wait(const char *channel, const char *body, const char *reason, int64_t at)
 {
     struct quarantined row = {reason, view_of(channel), view_of(body), at};
@@ -354,6 +487,10 @@ Suite *suite_keeper(void)
     tcase_add_test(t, a_step_is_small);
     tcase_add_test(t, a_slow_step_is_followed_by_a_long_rest);
     tcase_add_test(t, documents_that_age_go_after_their_time_and_others_stay);
+    tcase_add_test(t, of_what_was_not_understood_the_newest_are_kept);
+    tcase_add_test(t, who_got_nothing_new_is_counted_once);
+    tcase_add_test(t, a_sweep_that_failed_has_counted_nobody);
+    tcase_add_test(t, without_a_bound_none_is_counted);
     tcase_add_test(t, what_waits_is_delivered_once_its_channel_has_an_owner);
     tcase_add_test(t, what_could_not_be_committed_goes_on_waiting);
     tcase_add_test(t, the_quarantine_is_emptied_after_its_time);
