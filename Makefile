@@ -126,13 +126,13 @@ export ASAN_OPTIONS ?= detect_leaks=1:exitcode=99:abort_on_error=0
 export UBSAN_OPTIONS ?= print_stacktrace=1:halt_on_error=1:exitcode=99
 STEPS := tests/lib/steps
 
-.PHONY: unit blackbox blackbox-mongo conformance replay test check san san-% test-needs
+.PHONY: unit blackbox blackbox-mongo conformance replay test check san san-short san-% test-needs
 unit: $(BIN)/unit-tests $(TEST_VENV) ## unit and store contract tests; T=name selects one suite
 	CK_RUN_SUITE="$(T)" $(if $(filter-out release,$(VARIANT)),CK_FORK=no) \
 	    tests/lib/with-mongo tests/lib/unit-counts $(BIN)/unit-tests
 
 blackbox: $(BINARIES) $(NODE_MODULES) $(TEST_VENV) ## the real programs with a private broker and the official client; T=name selects
-	BIN_DIR=$(abspath $(BIN)) node tests/lib/run.mjs $(T)
+	BIN_DIR=$(abspath $(BIN)) SHORT=$(SHORT) node tests/lib/run.mjs $(T)
 
 blackbox-mongo: $(BINARIES) $(NODE_MODULES) $(TEST_VENV) ## the same on a MongoDB server (MONGODB_TEST_URL, or one of the run's own)
 	BIN_DIR=$(abspath $(BIN)) STORE=mongo node tests/lib/run.mjs $(T)
@@ -147,11 +147,14 @@ replay: $(FUZZ_BINARIES) ## every file of the fuzz corpus once
 test: test-needs ## everything but lint and sanitizers; installs what it needs
 	@$(STEPS) unit blackbox blackbox-mongo replay
 
-check: test-needs ## what CI runs: lint, test, and unit + black box + replay under ASan and UBSan
-	@$(STEPS) lint unit blackbox blackbox-mongo replay san-unit san-blackbox san-replay
+check: test-needs ## what CI runs: lint, test, and unit + black box (without the longest) + replay under ASan and UBSan
+	@$(STEPS) lint unit blackbox blackbox-mongo replay san-unit san-short san-replay
 
 san: test-needs ## unit, black box and corpus replay under ASan and UBSan
 	@$(STEPS) san-unit san-blackbox san-replay
+
+san-short:
+	@$(MAKE) --no-print-directory VARIANT=san SHORT=1 blackbox
 
 san-%:
 	@$(MAKE) --no-print-directory VARIANT=san $*
