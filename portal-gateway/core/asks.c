@@ -27,6 +27,15 @@ static struct view key_of(const uint64_t *token)
     return (struct view){(const char *)token, sizeof *token};
 }
 
+void ask_begin(struct json_writer *w, struct buf *out, const char *tenant_id, const char *op)
+{
+    jw_init(w, out);
+    jw_begin(w, '{');
+    jw_key_i64(w, "v", 1);
+    jw_key_text(w, "op", op);
+    jw_key_text(w, "tenantId", tenant_id);
+}
+
 void asks_send(struct hub *h, struct ask *ask, const char *tenant_id, struct view request)
 {
     assert(!ask->token);

@@ -8,6 +8,8 @@
 #ifndef PORTAL_GATEWAY_CORE_ASKS_H
 #define PORTAL_GATEWAY_CORE_ASKS_H
 
+#include "shared/buf.h"
+#include "shared/json.h"
 #include "shared/map.h"
 #include "shared/view.h"
 #include <stdbool.h>
@@ -38,6 +40,8 @@ struct asks {
 void asks_init(struct asks *asks);
 /* Whoever still waits is told that nobody answers. */
 void asks_finish(struct asks *asks);
+/* Writes a request up to its own members: {"v":1,"op":op,"tenantId":..., to be ended by jw_end(). */
+void ask_begin(struct json_writer *w, struct buf *out, const char *tenant_id, const char *op);
 /* `request`: a JSON object with "v" and "op"; copied. on_answer follows, never from within. */
 void asks_send(struct hub *h, struct ask *ask, const char *tenant_id, struct view request);
 /* No answer is wanted any more; harmless when nothing is asked. */

@@ -130,12 +130,3 @@ void client_forget(struct session *s)
         free(c);
     }
 }
-
-void request_begin(struct json_writer *w, struct buf *out, const struct session *s, const char *op)
-{
-    jw_init(w, out);
-    jw_begin(w, '{');
-    jw_key_i64(w, "v", 1);
-    jw_key_text(w, "op", op);
-    jw_key_text(w, "tenantId", tenant_id(s->tenant));
-}

@@ -52,9 +52,6 @@ struct call *call_begin(struct session *s, const char *event, const struct recei
 void call_ask(struct call *c, struct view request);
 void call_ask_right(struct call *c, struct view room);
 
-/* A request up to its own members: {"v":1,"op":op,"tenantId":..., to be ended by jw_end(). */
-void request_begin(struct json_writer *w, struct buf *out, const struct session *s, const char *op);
-
 /* An answer: {"ok":true, to be filled and then sent by accept_send(). */
 struct acceptance {
     struct buf text;

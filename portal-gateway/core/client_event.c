@@ -80,7 +80,7 @@ static void ask_command(struct call *c, const char *name, struct view argument)
     struct buf b;
     struct json_writer w;
     buf_init(&b, argument.n + REQUEST_HEAD_MAX);
-    request_begin(&w, &b, c->s, "command");
+    ask_begin(&w, &b, tenant_id(c->s->tenant), "command");
     jw_key_text(&w, "author", c->s->sub);
     jw_key_text(&w, "command", name);
     jw_key_text(&w, "conversationId", c->subject);

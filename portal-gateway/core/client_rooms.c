@@ -101,7 +101,7 @@ static void ask_record(struct call *c, bool in)
     struct buf b;
     struct json_writer w;
     buf_init(&b, REQUEST_BYTES_MAX);
-    request_begin(&w, &b, c->s, "command");
+    ask_begin(&w, &b, tenant_id(c->s->tenant), "command");
     jw_key_text(&w, "author", c->s->sub);
     jw_key_text(&w, "command", "session");
     jw_key(&w, "body");

@@ -90,6 +90,13 @@ struct frame *frame_of_resync(enum frame_form form, const char *reason, const st
     return finished(&b);
 }
 
+bool position_read(struct view offset, struct position *out)
+{
+    char text[OFFSET_SIZE];
+    return json_type(offset) == JSON_STRING && json_copy_string(offset, text, sizeof text) &&
+           offset_parse(view_of(text), out->epoch, &out->seq);
+}
+
 struct frame *frame_ref(struct frame *f)
 {
     f->refs++;

@@ -27,6 +27,9 @@ struct position {
     uint64_t seq;
 };
 
+/* An offset, as a JSON string. */
+bool position_read(struct view offset, struct position *out) MUSTCHECK;
+
 struct frame {
     unsigned refs;
     unsigned char header; /* bytes before the payload */

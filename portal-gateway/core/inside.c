@@ -214,11 +214,7 @@ void inside_end(struct session *s)
     memcpy(f->id, s->id, sizeof f->id);
     roster_end(&s->tenant->roster, view_of(s->id));
     buf_init(&request, BODY_MAX);
-    jw_init(&w, &request);
-    jw_begin(&w, '{');
-    jw_key_i64(&w, "v", 1);
-    jw_key_text(&w, "op", "command");
-    jw_key_text(&w, "tenantId", s->tenant->id);
+    ask_begin(&w, &request, s->tenant->id, "command");
     jw_key_text(&w, "author", s->sub);
     jw_key_text(&w, "command", "session");
     jw_key(&w, "body");

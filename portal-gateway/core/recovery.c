@@ -14,13 +14,6 @@
 
 /* --- what is wished for --- */
 
-static bool read_offset(struct view value, struct position *out)
-{
-    char text[OFFSET_SIZE];
-    return json_type(value) == JSON_STRING && json_copy_string(value, text, sizeof text) &&
-           offset_parse(view_of(text), out->epoch, &out->seq);
-}
-
 void recovery_wish_sio(struct session *s, struct view pid, struct view offset)
 {
     if (json_type(pid) == JSON_NONE || !s->hub->policy->recovery)
@@ -29,7 +22,7 @@ void recovery_wish_sio(struct session *s, struct view pid, struct view offset)
     struct wish *w = s->wish = xcalloc(1, sizeof *w);
     if (json_type(pid) != JSON_STRING || !json_copy_string(pid, w->pid_text, sizeof w->pid_text))
         w->pid_text[0] = 0;
-    w->has_offset = read_offset(offset, &w->offset);
+    w->has_offset = position_read(offset, &w->offset);
     w->is_unreadable = !w->has_offset && json_type(offset) != JSON_NONE;
 }
 
@@ -68,7 +61,7 @@ void recovery_wish_ws(struct session *s, struct view offset, struct view rooms)
     if (json_type(offset) == JSON_NONE && json_type(rooms) != JSON_ARRAY)
         return;
     struct wish *w = s->wish = xcalloc(1, sizeof *w);
-    w->has_offset = read_offset(offset, &w->offset);
+    w->has_offset = position_read(offset, &w->offset);
     w->is_unreadable = !w->has_offset && json_type(offset) != JSON_NONE;
     name_rooms(s, rooms);
 }

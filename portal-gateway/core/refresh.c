@@ -68,7 +68,7 @@ static void ask_rights(struct call *c, const struct view *rooms, size_t count)
     struct buf b;
     struct json_writer w;
     buf_init(&b, REQUEST_BYTES_MAX);
-    request_begin(&w, &b, c->s, "rights");
+    ask_begin(&w, &b, tenant_id(c->s->tenant), "rights");
     rights_write_rooms(&w, rooms, count);
     jw_end(&w, '}');
     call_ask(c, buf_view(&b));

@@ -124,11 +124,7 @@ static void ask_next(struct rights *r)
         list_append(&r->asked, node);
     }
     buf_init(&b, REQUEST_BYTES_MAX);
-    jw_init(&w, &b);
-    jw_begin(&w, '{');
-    jw_key_i64(&w, "v", 1);
-    jw_key_text(&w, "op", "rights");
-    jw_key_text(&w, "tenantId", r->tenant->id);
+    ask_begin(&w, &b, r->tenant->id, "rights");
     rights_write_rooms(&w, rooms, count);
     jw_end(&w, '}');
     asks_send(r->tenant->hub, &r->ask, r->tenant->id, buf_view(&b));

@@ -58,12 +58,6 @@ const struct roster_row *roster_find(const struct roster *r, struct view pid)
 
 /* --- rows --- */
 
-static bool read_position(struct view offset, struct position *out)
-{
-    char text[OFFSET_SIZE];
-    return json_copy_string(offset, text, sizeof text) && offset_parse(view_of(text), out->epoch, &out->seq);
-}
-
 static struct roster_row *row_of(struct roster *r, struct view pid)
 {
     struct roster_row *row = map_get(&r->rows, pid);
@@ -163,7 +157,7 @@ static void take_doc(struct roster *r, struct view doc)
     struct position changed, joined;
     struct view name, since;
     if (!json_copy_string(json_get(doc, "pid"), pid, sizeof pid) ||
-        !read_position(json_get(doc, "offset"), &changed))
+        !position_read(json_get(doc, "offset"), &changed))
         return;
     struct roster_row *row = row_of(r, view_of(pid));
     while (row->count)
@@ -171,7 +165,7 @@ static void take_doc(struct roster *r, struct view doc)
     row->changed = changed;
     row->ended |= json_is_true(json_get(doc, "ended"));
     for (struct json_iter it = json_iter(json_get(doc, "rooms")); json_next_member(&it, &name, &since);)
-        if (json_copy_string(name, room, sizeof room) && read_position(since, &joined))
+        if (json_copy_string(name, room, sizeof room) && position_read(since, &joined))
             put_room(row, room, &joined);
 }
 
@@ -180,11 +174,7 @@ static void ask_page(struct roster *r, const char *after)
     struct buf request;
     struct json_writer w;
     buf_init(&request, REQUEST_MAX);
-    jw_init(&w, &request);
-    jw_begin(&w, '{');
-    jw_key_i64(&w, "v", 1);
-    jw_key_text(&w, "op", "sessions");
-    jw_key_text(&w, "tenantId", r->tenant->id);
+    ask_begin(&w, &request, r->tenant->id, "sessions");
     jw_key_text(&w, "after", after);
     jw_end(&w, '}');
     asks_send(r->tenant->hub, &r->ask, r->tenant->id, buf_view(&request));

@@ -90,7 +90,8 @@ bool session_joined_at(struct session *s, struct view room, const char *offset)
     const struct stream *stream = &s->tenant->stream;
     if (!offset_parse(view_of(offset), at.epoch, &at.seq))
         return false;
-    bool passed = at.seq <= stream->at.seq || strcmp(at.epoch, stream->at.epoch) != 0;
+    bool is_foreign = *stream->at.epoch && strcmp(at.epoch, stream->at.epoch) != 0;
+    bool passed = is_foreign || at.seq <= stream->at.seq;
     struct since since = {.seq = passed ? stream->at.seq : at.seq, .place = stream->ring.head};
     session_join_since(s, room, &since); /* unless it is in */
     return true;

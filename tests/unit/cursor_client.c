@@ -186,7 +186,8 @@ static void on_recovered(struct client *c)
 {
     ck_assert_msg(!c->must_fail, "client %zu was recovered after its end", number_of(c));
     c->recovered++;
-    if (c->is_offset_older && c->start < c->from) /* it has heard that, before it began anew */
+    /* Before it began anew it had heard more; or, since then, what it has not heard need not have been. */
+    if (c->is_offset_older ? c->start < c->from : c->start > c->from)
         c->start = c->from;
     for (int room = 0; room < ROOMS; room++) {
         if (c->leaving_to[room] == UINT64_MAX) /* what it had said is not known to have come through */
