@@ -108,7 +108,9 @@ for (const [name, kind] of [['Socket.IO', SOCKETIO], ['/ws', WS]])
       };
       const old = { iat: now() - 60 };
       await revoke(stolen);
-      await until('the gateway to know', async () => (await kind.refresh(client, token({ jti: stolen, ...old }))).error?.code === 'TOKEN_REVOKED');
+      const behind = await publish(); // what comes behind it in the stream: the gateway knows by then
+      assert.deepEqual(await heardOf(client, [behind]), [behind]);
+      assert.equal((await kind.refresh(client, token({ jti: stolen, ...old }))).error?.code, 'TOKEN_REVOKED');
       assert.equal((await kind.refresh(client, token({ jti: second, ...old }))).ok, true);
       await revoke(first);
       const n = await publish();

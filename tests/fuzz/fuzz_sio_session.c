@@ -36,7 +36,6 @@ static void set_up(void)
                                          .max_payload = 4096,
                                          .ring_events = 4096,
                                          .ring_bytes = 1 << 24,
-                                         .lag_events = 50,
                                          .lag_bytes = 1 << 20,
                                          .lag_ms = 30000};
     log_init(LOG_ERROR);
