@@ -34,7 +34,9 @@ static size_t asked_rooms(const struct session *s)
         count += s->member.rooms[i].asked_for;
     list_foreach(node, &s->calls)
     {
-        count += container_of(node, struct call, in_calls)->on_answer == on_joined;
+        const struct call *c = container_of(node, struct call, in_calls);
+        /* The stream may have been quicker than the answer. */
+        count += c->on_answer == on_joined && !session_is_in(s, view_of(c->subject));
     }
     return count;
 }

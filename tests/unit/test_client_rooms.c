@@ -132,6 +132,25 @@ START_TEST(without_recovery_nothing_is_recorded)
 }
 END_TEST
 
+/* The stream passed the record before the answer came: that is one room, not two. */
+START_TEST(a_room_that_the_stream_was_quicker_with_counts_once)
+{
+    struct sink *k = live(&protocol_sio, "u1", "");
+    char room[64];
+    for (int i = 0; i < 98; i++) {
+        snprintf(room, sizeof room, "conversation:c_%d", i);
+        session_join(k->session, view_of(room));
+    }
+    emit(k, "join_conversation", "c_1x");
+    session_join(k->session, VIEW("conversation:c_1x"));
+    forget_output(k);
+    emit(k, "join_conversation", "c_2x");
+    ck_assert_str_eq(heard(k), "");
+    ck_assert_ptr_nonnull(strstr(asked(), "conversation:c_2x"));
+    gone(k);
+}
+END_TEST
+
 START_TEST(a_client_asks_for_a_bounded_number_of_rooms)
 {
     struct sink *k = live(&protocol_sio, "u1", "");
@@ -393,6 +412,7 @@ Suite *suite_client_rooms(void)
     tcase_add_test(t, who_leaves_before_he_is_in_does_not_get_in);
     tcase_add_test(t, who_joins_leaves_and_joins_is_in);
     tcase_add_test(t, without_recovery_nothing_is_recorded);
+    tcase_add_test(t, a_room_that_the_stream_was_quicker_with_counts_once);
     tcase_add_test(t, a_client_asks_for_a_bounded_number_of_rooms);
     tcase_add_loop_test(t, a_room_is_given_by_the_token_or_by_data, 0, (int)countof(room_rows));
     tcase_add_test(t, a_room_left_is_heard_no_more);
