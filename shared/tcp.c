@@ -21,8 +21,8 @@ struct tcp {
     struct buf kept;
     size_t sent; /* of what is kept */
     bool connecting, paused, finished;
-    bool ended;      /* on_closed was called */
-    bool *destroyed; /* of the event that is being handled; NULL: none is */
+    bool ended;          /* on_closed was called */
+    bool handling, gone; /* inside one of the handler's calls; it destroyed us: our memory goes after the call */
 };
 
 static void watch(struct tcp *t)
@@ -59,6 +59,15 @@ static void say_end(const struct tcp *t)
         shutdown(t->fd, SHUT_WR);
 }
 
+static bool outlived_call(struct tcp *t)
+{
+    t->handling = false;
+    bool gone = t->gone;
+    if (gone)
+        free(t);
+    return !gone;
+}
+
 /* The following return whether the connection is still there and the event goes on. */
 
 static bool on_connected(struct tcp *t)
@@ -69,15 +78,12 @@ static bool on_connected(struct tcp *t)
         end(t, strerror(error));
         return false;
     }
-    bool destroyed = false;
     t->connecting = false;
     say_end(t);
-    t->destroyed = &destroyed;
+    t->handling = true;
     if (t->handler->on_open)
         t->handler->on_open(t->ctx);
-    if (!destroyed)
-        t->destroyed = NULL;
-    return !destroyed;
+    return outlived_call(t);
 }
 
 static bool send_kept(struct tcp *t)
@@ -92,16 +98,13 @@ static bool send_kept(struct tcp *t)
     t->sent += sent > 0 ? (size_t)sent : 0;
     if (t->sent < t->kept.len)
         return true;
-    bool destroyed = false;
     buf_free(&t->kept);
     t->sent = 0;
     say_end(t);
-    t->destroyed = &destroyed;
+    t->handling = true;
     if (t->handler->on_drained)
         t->handler->on_drained(t->ctx);
-    if (!destroyed)
-        t->destroyed = NULL;
-    return !destroyed;
+    return outlived_call(t);
 }
 
 static bool read_some(struct tcp *t)
@@ -114,12 +117,9 @@ static bool read_some(struct tcp *t)
         end(t, n ? strerror(errno) : "closed by the other side");
         return false;
     }
-    bool destroyed = false;
-    t->destroyed = &destroyed;
+    t->handling = true;
     t->handler->on_bytes(t->ctx, (struct view){bytes, (size_t)n});
-    if (!destroyed)
-        t->destroyed = NULL;
-    return !destroyed;
+    return outlived_call(t);
 }
 
 static void on_event(void *ctx, int events)
@@ -184,12 +184,12 @@ void tcp_destroy(struct tcp *t)
 {
     if (!t)
         return;
-    if (t->destroyed)
-        *t->destroyed = true;
     loop_watch_destroy(t->watch);
     close(t->fd);
     buf_free(&t->kept);
-    free(t);
+    t->gone = true;
+    if (!t->handling)
+        free(t);
 }
 
 size_t tcp_write(struct tcp *t, struct view bytes)

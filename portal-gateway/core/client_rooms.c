@@ -15,7 +15,7 @@
 
 #define CONVERSATION_ROOM "conversation:"
 
-enum { ROOMS_ASKED_MAX = 100, REQUEST_BYTES_MAX = 2048, NAME_IN_LOG_MAX = 256 };
+enum { ROOMS_ASKED_MAX = 100, REQUEST_BYTES_MAX = 2048 };
 
 static void on_joined(struct call *c, const struct answer *a);
 
@@ -39,17 +39,6 @@ static size_t asked_rooms(const struct session *s)
         count += c->on_answer == on_joined && !session_is_in(s, view_of(c->subject));
     }
     return count;
-}
-
-/* Somebody tries a door that is not his. The name is quoted: it is a stranger's. */
-static void log_denied(const struct session *s, const char *room, const char *code)
-{
-    struct buf name;
-    buf_init(&name, NAME_IN_LOG_MAX);
-    json_put_string(&name, view_of(room));
-    log_warn("join_refused", "session=%s tenant=%s user=\"%s\" code=%s room=%.*s", s->id,
-             tenant_id(s->tenant), s->sub, code, VIEW_ARG(buf_view(&name)));
-    buf_free(&name);
 }
 
 static void accept_room(struct session *s, const struct receipt *receipt, const char *room)
@@ -78,7 +67,7 @@ static void on_joined(struct call *c, const struct answer *a)
     bool denied =
         !strcmp(a->code, err_code_name(ERR_NOT_FOUND)) || !strcmp(a->code, err_code_name(ERR_DENIED));
     if (!a->ok && denied) {
-        log_denied(c->s, c->subject, a->code);
+        session_log_refused_room(c->s, c->subject, a->code);
         refuse_quietly(c->s, &c->receipt, a->code, a->text);
     } else if (!a->ok) {
         refuse_client(c->s, c->event, &c->receipt, a->code, a->text);
@@ -155,7 +144,7 @@ void client_join(struct session *s, struct view room, const struct receipt *rece
     if (in && !(in->asked_for && session_is_recorded(s))) {
         accept_room(s, receipt, name);
     } else if (!is_conversation(room)) {
-        log_denied(s, name, err_code_name(ERR_DENIED));
+        session_log_refused_room(s, name, err_code_name(ERR_DENIED));
         refuse_quietly(s, receipt, err_code_name(ERR_DENIED), "the token does not give this room");
     } else if (!in && asked_rooms(s) >= ROOMS_ASKED_MAX) {
         refuse_because(s, event, receipt, ERR_LIMITED, "too many rooms: leave some");

@@ -32,8 +32,7 @@ static void on_right(struct rights_wait *wait, const struct answer *answer)
     bool denied = !strcmp(answer->code, "NOT_FOUND");
     room->right = answer->ok ? ROOM_GRANTED : denied ? ROOM_DENIED : ROOM_UNKNOWN;
     if (denied)
-        log_warn("join_denied", "session=%s tenant=%s user=\"%s\" room=\"%s\"", room->session->id,
-                 tenant_id(room->session->tenant), room->session->sub, room->name);
+        session_log_refused_room(room->session, room->name, answer->code);
     if (room->right != ROOM_UNKNOWN && !room->session->wish->asking) /* else the next tick asks again */
         tenant_open(room->session->tenant);
 }

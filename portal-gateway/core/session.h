@@ -218,6 +218,8 @@ bool session_is_in(const struct session *s, struct view room);
 /* Its record of a join stands at that offset ("<epoch>-<seq>"): it is in from there on; from now on when the
  * stream has passed that already. False: that is no offset. */
 bool session_joined_at(struct session *s, struct view room, const char *offset) MUSTCHECK;
+/* Somebody tries a door that is not his: says so in the log. The name is a stranger's, of any length. */
+void session_log_refused_room(const struct session *s, const char *room, const char *code);
 /* Whether its joins and leaves have to be recorded in the stream, so that a recovery knows of them:
  * Socket.IO. They are in place once the stream has passed the record (inside.h). */
 bool session_is_recorded(const struct session *s);

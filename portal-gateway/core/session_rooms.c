@@ -2,8 +2,13 @@
 #include "portal-gateway/core/hub.h"
 #include "portal-gateway/core/session.h"
 #include "portal-gateway/core/tenant.h"
+#include "shared/buf.h"
+#include "shared/json.h"
+#include "shared/log.h"
 #include <stdio.h>
 #include <string.h>
+
+enum { NAME_IN_LOG_MAX = 256 };
 
 static struct since since_now(const struct tenant *t)
 {
@@ -113,4 +118,14 @@ bool session_is_in(const struct session *s, struct view room)
 bool session_is_recorded(const struct session *s)
 {
     return s->protocol == &protocol_sio && s->hub->policy->recovery;
+}
+
+void session_log_refused_room(const struct session *s, const char *room, const char *code)
+{
+    struct buf name;
+    buf_init(&name, NAME_IN_LOG_MAX);
+    json_put_string(&name, view_of(room));
+    log_warn("join_refused", "session=%s tenant=%s user=\"%s\" code=%s room=%.*s", s->id,
+             tenant_id(s->tenant), s->sub, code, VIEW_ARG(buf_view(&name)));
+    buf_free(&name);
 }

@@ -13,25 +13,42 @@ bool answer_read_tenant(struct view string, char out[static TENANT_ID_MAX + 1], 
     return err_set(err, ERR_INVALID, "a tenant id is missing or breaks its rule");
 }
 
-static bool write_heads(struct store *store, struct view tenants, struct json_writer *w, struct err *err)
+/* What is asked for every tenant of a request: the value of its member. */
+typedef bool (*write_value_fn)(struct store *store, const char *tenant_id, int64_t now, struct json_writer *w,
+                               struct err *err);
+
+/* The member `key`: an object with a member for each tenant. */
+static bool write_each(struct store *store, struct view tenants, const char *key, write_value_fn write_value,
+                       int64_t now, struct json_writer *w, struct err *err)
 {
     struct view one;
     size_t count = 0;
-    jw_key(w, "heads");
+    jw_key(w, key);
     jw_begin(w, '{');
     for (struct json_iter it = json_iter(tenants); json_next_element(&it, &one);) {
         char tenant_id[TENANT_ID_MAX + 1];
-        struct head head;
         if (++count > HEADS_MAX)
             return err_set(err, ERR_INVALID, "more than %d tenants in one request", HEADS_MAX);
-        if (!answer_read_tenant(one, tenant_id, err) || !store->ops->head(store, tenant_id, &head, err))
+        if (!answer_read_tenant(one, tenant_id, err))
             return false;
         jw_key(w, tenant_id);
-        jw_begin(w, '{');
-        jw_key_text(w, "epoch", head.epoch);
-        jw_key_i64(w, "seq", (int64_t)head.seq);
-        jw_end(w, '}');
+        if (!write_value(store, tenant_id, now, w, err))
+            return false;
     }
+    jw_end(w, '}');
+    return true;
+}
+
+static bool write_head(struct store *store, const char *tenant_id, int64_t now, struct json_writer *w,
+                       struct err *err)
+{
+    (void)now;
+    struct head head;
+    if (!store->ops->head(store, tenant_id, &head, err))
+        return false;
+    jw_begin(w, '{');
+    jw_key_text(w, "epoch", head.epoch);
+    jw_key_i64(w, "seq", (int64_t)head.seq);
     jw_end(w, '}');
     return true;
 }
@@ -73,26 +90,15 @@ static bool write_figures(struct store *store, const char *tenant_id, int64_t no
     return ok;
 }
 
-static bool write_latest(struct store *store, struct view tenants, int64_t now, struct json_writer *w,
+static bool write_latest(struct store *store, const char *tenant_id, int64_t now, struct json_writer *w,
                          struct err *err)
 {
-    struct view one;
     struct page page = {.parent = {"", 0}, .limit = 100};
-    jw_key(w, "latest");
-    jw_begin(w, '{');
-    for (struct json_iter it = json_iter(tenants); json_next_element(&it, &one);) {
-        char tenant_id[TENANT_ID_MAX + 1];
-        if (!answer_read_tenant(one, tenant_id, err))
-            return false;
-        jw_key(w, tenant_id);
-        jw_begin(w, '[');
-        if (!store->ops->list(store, tenant_id, DOC_LATEST, &page, write_latest_row, w, err) ||
-            !write_figures(store, tenant_id, now, w, err))
-            return false;
-        jw_end(w, ']');
-    }
-    jw_end(w, '}');
-    return true;
+    jw_begin(w, '[');
+    bool ok = store->ops->list(store, tenant_id, DOC_LATEST, &page, write_latest_row, w, err) &&
+              write_figures(store, tenant_id, now, w, err);
+    jw_end(w, ']');
+    return ok;
 }
 
 /* Those that a revocation of the whole tenant does not make needless. */
@@ -116,8 +122,10 @@ static bool write_revocation(void *ctx, const struct change *row)
     return true;
 }
 
-static bool write_revoked(struct store *store, const char *tenant_id, struct json_writer *w, struct err *err)
+static bool write_revocations(struct store *store, const char *tenant_id, int64_t now, struct json_writer *w,
+                              struct err *err)
 {
+    (void)now;
     struct revoked r = {.w = w};
     struct buf all;
     bool found = false;
@@ -126,32 +134,14 @@ static bool write_revoked(struct store *store, const char *tenant_id, struct jso
     if (found && !json_i64(json_get(buf_view(&all), "before"), &r.all_before))
         r.all_before = 0;
     buf_free(&all);
+    jw_begin(w, '[');
     for (r.count = PAGE_ROWS_MAX; ok && r.count == PAGE_ROWS_MAX;) {
         r.count = 0;
         ok = store->ops->scan(store, tenant_id, DOC_REVOCATION, view_of(r.last), PAGE_ROWS_MAX,
                               write_revocation, &r, err);
     }
+    jw_end(w, ']');
     return ok;
-}
-
-static bool write_revocations(struct store *store, struct view tenants, struct json_writer *w,
-                              struct err *err)
-{
-    struct view one;
-    jw_key(w, "revocations");
-    jw_begin(w, '{');
-    for (struct json_iter it = json_iter(tenants); json_next_element(&it, &one);) {
-        char tenant_id[TENANT_ID_MAX + 1];
-        if (!answer_read_tenant(one, tenant_id, err))
-            return false;
-        jw_key(w, tenant_id);
-        jw_begin(w, '[');
-        if (!write_revoked(store, tenant_id, w, err))
-            return false;
-        jw_end(w, ']');
-    }
-    jw_end(w, '}');
-    return true;
 }
 
 static bool answer_heads(struct store *store, struct view request, int64_t now, struct json_writer *w,
@@ -160,9 +150,10 @@ static bool answer_heads(struct store *store, struct view request, int64_t now, 
     struct view tenants = json_get(request, "tenants");
     if (json_type(tenants) != JSON_ARRAY)
         return err_set(err, ERR_INVALID, "tenants must be an array");
-    return write_heads(store, tenants, w, err) &&
-           (!json_is_true(json_get(request, "latest")) ||
-            (write_latest(store, tenants, now, w, err) && write_revocations(store, tenants, w, err)));
+    bool latest = json_is_true(json_get(request, "latest"));
+    return write_each(store, tenants, "heads", write_head, now, w, err) &&
+           (!latest || (write_each(store, tenants, "latest", write_latest, now, w, err) &&
+                        write_each(store, tenants, "revocations", write_revocations, now, w, err)));
 }
 
 /* A replay being collected: event bodies behind `after`, up to the caps. */

@@ -5,7 +5,7 @@ import fs from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
-import { chromium } from 'playwright-core';
+import { Contexts, openBrowser } from '../lib/chromium.mjs';
 import { MATRIX } from '../lib/clients.mjs';
 import { PATIENCE, ROOT, sleep, until } from '../lib/env.mjs';
 import { jwt, tokenOf, webhook } from '../lib/http.mjs';
@@ -15,7 +15,6 @@ import { World } from '../lib/world.mjs';
 
 const TENANT = 't_browser';
 const NUMBER = '200000000000001';
-const PROGRAM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((p) => fs.existsSync(p));
 const WAIT = { timeout: 15000 * PATIENCE };
 const modules = path.join(ROOT, 'tests/node_modules');
 const NEWEST = '4.8';
@@ -48,27 +47,19 @@ before(async () => {
   calm = await gateway(world.dir, world.amqpUrl, { ALLOWED_ORIGINS: friend, PING_INTERVAL_MS: '600000', PING_TIMEOUT_MS: '600000' });
   world.services.push(calm);
   await calm.start();
-  chrome = await chromium.launch({
-    executablePath: PROGRAM,
-    headless: true,
-    args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update', '--no-first-run'],
-  });
+  chrome = await openBrowser();
 });
 after(async () => {
   await chrome?.close();
   pages?.close();
   await world?.close();
 });
-const contexts = new Set();
-afterEach(async () => {
-  await Promise.all([...contexts].map((c) => c.close()));
-  contexts.clear();
-});
+const contexts = new Contexts();
+afterEach(() => contexts.close());
 
 // A tab of the origin with `io` of that release; `asked` are the requests that reached the network, as "METHOD transport".
 async function tab(origin, version = NEWEST) {
-  const context = await chrome.newContext();
-  contexts.add(context);
+  const context = await contexts.of(chrome);
   const page = await context.newPage();
   page.faults = [];
   page.on('pageerror', (error) => page.faults.push(error.message));

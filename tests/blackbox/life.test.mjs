@@ -5,12 +5,11 @@ import fs from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
-import { chromium } from 'playwright-core';
+import { Contexts, openBrowser } from '../lib/chromium.mjs';
 import { PATIENCE, ROOT, until } from '../lib/env.mjs';
 import { rest, tokenOf } from '../lib/http.mjs';
 import { World } from '../lib/world.mjs';
 
-const PROGRAM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((p) => fs.existsSync(p));
 const BUNDLE = path.join(ROOT, 'tests/node_modules/socket.io-client/dist/socket.io.min.js');
 const WAIT = { timeout: 15000 * PATIENCE };
 const WAYS = [['polling'], ['websocket'], ['polling', 'websocket']];
@@ -24,22 +23,15 @@ before(async () => {
   });
   await new Promise((done) => pages.listen(0, '127.0.0.1', done));
   world = await World.open('life', { tap: false, gateway: { ...PINGS, TOKEN_EXPIRING_SECONDS: String(3 * PATIENCE), ALLOWED_ORIGINS: `http://127.0.0.1:${pages.address().port}` } });
-  chrome = await chromium.launch({
-    executablePath: PROGRAM,
-    headless: true,
-    args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update', '--no-first-run'],
-  });
+  chrome = await openBrowser();
 });
 after(async () => {
   await chrome?.close();
   pages?.close();
   await world?.close();
 });
-const contexts = new Set();
-afterEach(async () => {
-  await Promise.all([...contexts].map((c) => c.close()));
-  contexts.clear();
-});
+const contexts = new Contexts();
+afterEach(() => contexts.close());
 
 let tenants = 0;
 const newTenant = () => `t_life_${++tenants}`;
@@ -52,7 +44,7 @@ const closed = async (reason) => (await world.gw.metrics())[`portalcast_gateway_
 
 // A tab whose page asks `freshToken` whenever the client needs one.
 async function tab(freshToken, context) {
-  if (!context) contexts.add((context = await chrome.newContext()));
+  context ??= await contexts.of(chrome);
   const page = await context.newPage();
   await page.exposeFunction('freshToken', freshToken);
   await page.goto(`http://127.0.0.1:${pages.address().port}/`, WAIT);

@@ -3,14 +3,13 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { chromium } from 'playwright-core';
+import { openBrowser } from '../lib/chromium.mjs';
 import { PATIENCE } from '../lib/env.mjs';
 import { tokenOf, webhook } from '../lib/http.mjs';
 import { inbound, textMessage } from '../lib/samples.mjs';
 import { World } from '../lib/world.mjs';
 
 const NUMBER = '200000000000001';
-const PROGRAM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((p) => fs.existsSync(p));
 const WAIT = { timeout: 15000 * PATIENCE };
 let world;
 let chrome;
@@ -20,11 +19,7 @@ const faults = [];
 before(async () => {
   world = await World.open('page');
   await world.channel(NUMBER, 't_page');
-  chrome = await chromium.launch({
-    executablePath: PROGRAM,
-    headless: true,
-    args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update', '--no-first-run'],
-  });
+  chrome = await openBrowser();
   page = await chrome.newPage();
   page.on('pageerror', (error) => faults.push(error.message));
 });

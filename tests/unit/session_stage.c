@@ -194,6 +194,11 @@ void forget_output(struct sink *k)
     k->writes = k->frames = 0;
 }
 
+const char *asked(void)
+{
+    return stage.asked.data ? stage.asked.data : "";
+}
+
 const char *heard(const struct sink *k)
 {
     return k->text.data ? k->text.data : "";

@@ -58,6 +58,8 @@ char *token_of(const char *sub, const char *more);
 /* The state-manager's answer to a question ("": none in time). */
 void settle(uint64_t token, const char *text);
 const char *heard(const struct sink *k);
+/* The last question that was asked for somebody; "": none. */
+const char *asked(void);
 void forget_output(struct sink *k);
 
 /* An answer to heads, asked for when the stream stood at `asked`. */

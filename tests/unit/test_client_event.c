@@ -26,11 +26,6 @@ static void end(void)
     stage_tear_down();
 }
 
-static const char *asked(void)
-{
-    return stage.asked.data ? stage.asked.data : "";
-}
-
 /* --- commands --- */
 
 static const struct {

@@ -18,11 +18,6 @@ static void to_room(const char *type, const char *room)
     feed(0, 1, type, more);
 }
 
-static const char *asked(void)
-{
-    return stage.asked.data ? stage.asked.data : "";
-}
-
 static void emit(struct sink *k, const char *event, const char *id)
 {
     char text[256];
@@ -132,15 +127,20 @@ START_TEST(without_recovery_nothing_is_recorded)
 }
 END_TEST
 
+static void join_many(struct sink *k, int count)
+{
+    char room[64];
+    for (int i = 0; i < count; i++) {
+        snprintf(room, sizeof room, "conversation:c_%d", i);
+        session_join(k->session, view_of(room));
+    }
+}
+
 /* The stream passed the record before the answer came: that is one room, not two. */
 START_TEST(a_room_that_the_stream_was_quicker_with_counts_once)
 {
     struct sink *k = live(&protocol_sio, "u1", "");
-    char room[64];
-    for (int i = 0; i < 98; i++) {
-        snprintf(room, sizeof room, "conversation:c_%d", i);
-        session_join(k->session, view_of(room));
-    }
+    join_many(k, 98);
     emit(k, "join_conversation", "c_1x");
     session_join(k->session, VIEW("conversation:c_1x"));
     forget_output(k);
@@ -154,11 +154,7 @@ END_TEST
 START_TEST(a_client_asks_for_a_bounded_number_of_rooms)
 {
     struct sink *k = live(&protocol_sio, "u1", "");
-    char room[64];
-    for (int i = 0; i < 99; i++) {
-        snprintf(room, sizeof room, "conversation:c_%d", i);
-        session_join(k->session, view_of(room));
-    }
+    join_many(k, 99);
     emit(k, "join_conversation", "c_a");
     uint64_t last = stage.asked_token;
     emit(k, "join_conversation", "c_b");

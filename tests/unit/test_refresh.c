@@ -21,11 +21,6 @@ static void end(void)
     stage_tear_down();
 }
 
-static const char *asked(void)
-{
-    return stage.asked.data ? stage.asked.data : "";
-}
-
 static void refresh(struct sink *to, const char *sub, const char *more)
 {
     char *token = token_of(sub, more);
