@@ -21,8 +21,9 @@ struct tcp {
     struct buf kept;
     size_t sent; /* of what is kept */
     bool connecting, paused, finished;
-    bool ended;          /* on_closed was called */
-    bool handling, gone; /* inside one of the handler's calls; it destroyed us: our memory goes after the call */
+    bool ended; /* on_closed was called */
+    bool handling,
+        gone; /* inside one of the handler's calls; it destroyed us: our memory goes after the call */
 };
 
 static void watch(struct tcp *t)
