@@ -92,7 +92,7 @@ const size_t gateway_settings_row_count = countof(gateway_settings_rows);
 enum {
     LINGER_MS = 60000,
     RING_LEAST_MS = 60000,
-    HEADS_INTERVAL_MS = 5000,
+    HEADS_INTERVAL_MS = 3000,
     BIND_ALL_OVER = 1000,
     PID_MS = 7 * 24 * 3600 * 1000, /* what the state-manager records of a session is kept as long, at least */
     BURST_S = 10,                  /* what a rate allows in so many seconds may come at once */

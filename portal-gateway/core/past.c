@@ -51,6 +51,14 @@ size_t chunk_index(const struct chunk *c, uint64_t seq)
     return low;
 }
 
+uint64_t chunk_bytes_from(const struct chunk *c, uint64_t seq)
+{
+    uint64_t bytes = 0;
+    for (size_t i = chunk_index(c, seq); i < c->count; i++)
+        bytes += c->entries[i].record ? c->entries[i].record->bytes : 0;
+    return bytes;
+}
+
 /* As many as are kept besides the newest. */
 static void keep_in_bounds(struct past *p)
 {

@@ -48,6 +48,8 @@ void past_finish(struct past *p);
 struct chunk *past_find(struct past *p, const struct position *at, int64_t now_ms);
 /* Its first entry behind that seq. */
 size_t chunk_index(const struct chunk *c, uint64_t seq);
+/* Of its entries behind that seq. */
+uint64_t chunk_bytes_from(const struct chunk *c, uint64_t seq);
 /* Whether what follows on `at` is known to be lost. */
 bool past_is_gone(const struct past *p, const struct position *at);
 /* A read has been answered, or has failed (NULL). Takes the records. */

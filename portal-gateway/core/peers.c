@@ -47,8 +47,12 @@ static bool forget_one_silent(struct peers *p)
     return false;
 }
 
+/* What kept our own word from coming round so long, a broker that takes nothing, kept back that of the
+ * others. */
 static void hear_ourselves(struct peers *p, int64_t now_ms)
 {
+    if (p->own_ms && now_ms - p->own_ms > PEER_SILENT_MS)
+        peers_excuse(p, now_ms);
     p->own_ms = now_ms;
     if (!p->first_ms)
         p->first_ms = now_ms;

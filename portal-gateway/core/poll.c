@@ -239,7 +239,12 @@ static void close_link(void *link, int code, const char *text)
     l->closing = true;
     s->blocked = !keeps_words(s->reason);
     session_pump(s);
-    if (l->get) {
+    if (l->get && answer->len && s->reason != CLOSE_LEFT && !ends_at_once(s->reason)) {
+        /* The official client hands on the events of an answer later than it closes by the "1" behind them:
+         * that goes with the next one. */
+        answer_get(l, buf_view(answer));
+        leave_words(l, (struct view){NULL, 0});
+    } else if (l->get) {
         if (s->reason != CLOSE_LEFT || !answer->len)
             eio_payload_add(answer, s->reason == CLOSE_LEFT ? VIEW("6") : VIEW("1"), true);
         answer_get(l, buf_view(answer));

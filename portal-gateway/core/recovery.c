@@ -12,6 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Of what is sent before the answer to CONNECT, at most; bytes of bodies. */
+enum { EARLY_EVENTS = 60, EARLY_BYTES = 4096, EARLY_POLLED_BYTES = 32768 };
+
 /* --- what is wished for --- */
 
 void recovery_wish_sio(struct session *s, struct view pid, struct view offset)
@@ -232,6 +235,24 @@ enum recovery recovery_decide(struct session *s)
 
 /* --- becoming it --- */
 
+/* Whether what it missed and the answer behind it arrive together: in a segment or three of TCP, or in one
+ * answer to a poll. */
+static bool is_little(struct session *s)
+{
+    struct tenant *t = s->tenant;
+    const struct position *from = &s->wish->from;
+    size_t most = session_polls(s) ? EARLY_POLLED_BYTES : EARLY_BYTES;
+    uint64_t place, missed = t->stream.at.seq - from->seq;
+    if (!missed)
+        return true;
+    if (missed > EARLY_EVENTS)
+        return false;
+    if (ring_covers(&t->stream.ring, from, &place))
+        return bytes_from(&t->stream.ring, place) <= most;
+    const struct chunk *c = past_find(&t->past, from, loop_now_ms(s->hub->loop));
+    return c && c->last >= t->stream.at.seq && chunk_bytes_from(c, from->seq) <= most;
+}
+
 static void rejoin(struct session *s, const struct roster_row *row)
 {
     for (size_t i = 0; row && i < row->count; i++) {
@@ -277,15 +298,18 @@ void recovery_begin(struct session *s)
     r->at = s->wish->from;
     tenant_join_rooms(s->tenant, s, &beginning);
     s->pending = s->replaying = true;
-    if (s->protocol == &protocol_ws) { /* says at once what follows */
+    bool is_plain = s->protocol == &protocol_ws, behind = !is_plain && is_little(s);
+    if (is_plain)
         recovery_join_wished(s, &beginning);
+    else
+        take_over(s);
+    if (!behind) { /* says at once what follows */
         uint64_t from = s->heard = s->wish->from.seq;
         tenant_make_live(s->tenant, s, true);
         s->told = from;
         session_pump(s);
         return;
     }
-    take_over(s);
     map_put(&s->tenant->recoverable, view_of(s->id), s);
     session_set_due(s, DUE_CONNECT, loop_now_ms(s->hub->loop) + s->hub->policy->connect_timeout_ms);
     session_set_state(s, SESSION_RECOVERING);

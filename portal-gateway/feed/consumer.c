@@ -22,7 +22,7 @@ enum {
     PUSH_MS = 2000,  /* shorter than the heartbeat */
     IDLE_MS = 1000,
     BACKOFF_FIRST_MS = 100,
-    BACKOFF_MOST_MS = 5000,
+    BACKOFF_MOST_MS = 2500,
     QUEUE_NAME_MAX = 128,
     KEY_SIZE = sizeof "tenant..#" + TENANT_ID_MAX
 };

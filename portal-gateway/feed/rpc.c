@@ -24,7 +24,7 @@ enum {
     REQUEST_MAX = 64 * 1024, /* 500 tenant ids */
     PUSH_MS = 2000,
     BACKOFF_FIRST_MS = 100,
-    BACKOFF_MOST_MS = 5000
+    BACKOFF_MOST_MS = 2500
 };
 
 /* A question on its way: by letter from the loop, then in `pending` until its answer or its deadline. */

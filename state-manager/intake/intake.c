@@ -41,7 +41,7 @@ struct intake *intake_create(const char *amqp_url, struct jobs *jobs, struct err
 {
     struct intake *in = xcalloc(1, sizeof *in);
     in->jobs = jobs;
-    backoff_init(&in->backoff, 200, 5000);
+    backoff_init(&in->backoff, 200, 2500);
     buf_init(&in->letter, DEAD_LETTER_MAX);
     /* Room for all that can be under way, also from before a reconnect, in whichever lane. */
     in->settled = mailbox_create((size_t)PREFETCH * 8, NULL, NULL);

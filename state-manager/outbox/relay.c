@@ -49,7 +49,7 @@ struct relay *relay_create(const struct relay_options *options, struct err *err)
     r->out.store = options->store;
     r->jobs = options->jobs;
     atomic_init(&r->connected, false);
-    backoff_init(&r->backoff, 200, 5000);
+    backoff_init(&r->backoff, 200, 2500);
     lanes_init(&r->lanes);
     window_init(&r->out.window);
     buf_init(&r->out.batch, 4 * (size_t)ENTRY_BYTES_MAX);

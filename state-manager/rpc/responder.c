@@ -35,7 +35,7 @@ struct responder *responder_create(const struct responder_options *options, stru
     r->store = options->store;
     r->commands = commands_create(&commands);
     r->prefetch = (int)commands_most(r->commands) + READS;
-    backoff_init(&r->backoff, 200, 5000);
+    backoff_init(&r->backoff, 200, 2500);
     buf_init(&r->answer, ANSWER_MAX);
     atomic_init(&r->connected, false);
     r->broker = broker_create(options->amqp_url, "state-manager rpc", err);

@@ -220,7 +220,7 @@ static const struct {
     {"1", 200, "6", CLOSE_LEFT},
     {"4a" RS "1" RS "4b", 200, "4a", CLOSE_LEFT},
     {"2", 200, "1", CLOSE_PROTOCOL},
-    {"4a" RS "2" RS "x", 200, "4a" RS "1", CLOSE_PROTOCOL},
+    {"4a" RS "2" RS "x", 200, "4a", CLOSE_PROTOCOL}, /* "1" goes with the next answer */
 };
 
 START_TEST(what_ends_a_session)
