@@ -4,8 +4,8 @@
  *
  * A Socket.IO client brings its pid and perhaps an offset, a client of /ws an offset and the rooms that it
  * was in. A recovered session is in the same rooms and hears what it missed out of the ring or, below it, the
- * log (pump.c). Everything that does not hold - a foreign or ended pid, another history, events that are gone,
- * too many - makes an ordinary new session, and says so.
+ * log (pump.c). Everything that does not hold - a foreign or ended pid, another history, events that are
+ * gone, too many - makes an ordinary new session, and says so.
  *
  * A Socket.IO client gets CONNECT behind what it missed, as with the reference, if that is so little that it
  * arrives as a whole or not at all. Else CONNECT comes first: the official client keeps what comes before it
