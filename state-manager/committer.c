@@ -349,11 +349,11 @@ static bool commit_round(struct committer *c)
     }
     struct err err = {0};
     bool ok = !count_entries || c->store->ops->commit(c->store, entries, count_entries, &err);
-    if (ok) {
-        count(METER_COMMITS, count_entries > 0);
-        store_worked(c);
-    } else {
+    if (!ok) {
         store_failed(c, &err);
+    } else if (count_entries) { /* nothing to commit says nothing: perhaps the store could not even be read */
+        count(METER_COMMITS, 1);
+        store_worked(c);
     }
     bool more = false;
     c->conflicted = false;

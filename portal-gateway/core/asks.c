@@ -12,6 +12,7 @@ void asks_init(struct asks *asks)
 
 void asks_finish(struct asks *asks)
 {
+    asks->finished = true;
     while (asks->by_token.count) {
         size_t at = 0;
         struct view key;
@@ -41,7 +42,8 @@ void asks_send(struct hub *h, struct ask *ask, const char *tenant_id, struct vie
     assert(!ask->token);
     ask->token = ++h->asks.last;
     map_put(&h->asks.by_token, key_of(&ask->token), ask);
-    h->upstream.ask(h->upstream.ctx, tenant_id, ask->token, request);
+    if (!h->asks.finished)
+        h->upstream.ask(h->upstream.ctx, tenant_id, ask->token, request);
 }
 
 void asks_cancel(struct hub *h, struct ask *ask)

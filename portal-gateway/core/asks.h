@@ -35,10 +35,11 @@ struct ask {
 struct asks {
     struct map by_token;
     uint64_t last;
+    bool finished; /* nobody is asked any more: there is nobody to be asked */
 };
 
 void asks_init(struct asks *asks);
-/* Whoever still waits is told that nobody answers. */
+/* Whoever still waits, or asks again for that, is told that nobody answers. */
 void asks_finish(struct asks *asks);
 /* Writes a request up to its own members: {"v":1,"op":op,"tenantId":..., to be ended by jw_end(). */
 void ask_begin(struct json_writer *w, struct buf *out, const char *tenant_id, const char *op);

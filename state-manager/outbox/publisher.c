@@ -114,8 +114,9 @@ bool publish_lane(struct publisher *p, struct lane *lane, struct err *err)
 {
     struct reading reading = {.batch = &p->batch};
     buf_clear(&p->batch);
-    if (!p->store->ops->read_log(p->store, lane->tenant_id, LOG_BY_ENTRY, lane->sent, p->enriches, on_entry,
-                                 &reading, err))
+    p->unread = !p->store->ops->read_log(p->store, lane->tenant_id, LOG_BY_ENTRY, lane->sent, p->enriches,
+                                         on_entry, &reading, err);
+    if (p->unread)
         return false;
     size_t start = 0;
     for (size_t i = 0; i < reading.entries; i++) {
@@ -164,6 +165,7 @@ bool publish_figures(struct publisher *p, struct lane *lane, int64_t now, struct
     buf_init(&data, DOC_MAX);
     buf_init(&body, DOC_MAX);
     bool ok = read_figures(p, lane, &rev, &data, err);
+    p->unread = !ok;
     if (ok && rev > lane->figures_sent) {
         struct event_draft draft = {.type = "metrics_update",
                                     .class = EVENT_LATEST,

@@ -21,6 +21,7 @@ struct publisher {
     struct window window;
     bool enriches;    /* the queue for inbound messages is ours to fill */
     bool stuffed;     /* the socket was full */
+    bool unread;      /* it was the store that failed last, not the broker */
     struct buf batch; /* bodies read from the log, one after the other */
 };
 

@@ -22,6 +22,7 @@ enum {
     SWEEP_MS = 2000,
     POLL_MS = 500, /* heartbeats want to be served */
     ROOM_MS = 10,  /* how soon to look again whether the socket has room */
+    UNREAD_RETRY_MS = 500
 };
 
 struct news {
@@ -154,7 +155,15 @@ static bool can_publish(struct relay *r)
     return !r->blocked && !window_full(&r->out.window) && publisher_has_room(&r->out);
 }
 
-/* One turn over the lanes that are due. False: broker or store failed. */
+/* The broker has nothing to do with it: the lane waits, and all else goes on. */
+static void put_off(struct relay *r, struct lane *lane, int64_t now, const struct err *err)
+{
+    log_warn("relay_store", "tenant=%s text=\"%s\"", lane->tenant_id, err->text);
+    r->out.unread = false;
+    lane->retry_at_ms = now + UNREAD_RETRY_MS;
+}
+
+/* One turn over the lanes that are due. False: the broker failed. */
 static bool publish_due(struct relay *r, struct err *err)
 {
     int64_t now = clock_mono_ms();
@@ -165,8 +174,12 @@ static bool publish_due(struct relay *r, struct err *err)
             return true;
         if (now < lane->retry_at_ms)
             continue;
-        if (!publish_lane(&r->out, lane, err) || !publish_figures(&r->out, lane, now, err))
-            return false;
+        if (!publish_lane(&r->out, lane, err) || !publish_figures(&r->out, lane, now, err)) {
+            if (!r->out.unread)
+                return false;
+            put_off(r, lane, now, err);
+            return true; /* a store that hangs is asked once a turn: the broker is listened to in between */
+        }
         if (!lane->more && !lane->figures_dirty)
             list_unlink(&lane->node);
     }

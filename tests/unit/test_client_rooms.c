@@ -175,6 +175,20 @@ END_TEST
 
 /* --- by right --- */
 
+/* The state-manager was away, the clients have gone, and what else was wanted is asked of nobody. */
+START_TEST(at_the_end_nothing_more_is_asked)
+{
+    struct sink *p = live(&protocol_ws, "u1", "");
+    plain(p, "join", "conversation:c_1");
+    plain(p, "join", "conversation:c_2");
+    ck_assert_uint_eq(stage.asks, 1);
+    gone(p);
+    hub_destroy(stage.hub);
+    stage.hub = NULL;
+    ck_assert_uint_eq(stage.asks, 1);
+}
+END_TEST
+
 #define DENIED  "\"code\":\"DENIED\",\"message\":\"the token does not give this room\""
 #define MISSING "\"code\":\"NOT_FOUND\",\"message\":\"no such conversation\""
 
@@ -418,6 +432,7 @@ Suite *suite_client_rooms(void)
     tcase_add_test(t, who_is_told_may_ask_on_at_once);
     tcase_add_test(t, what_is_believed_is_bounded);
     tcase_add_test(t, a_question_has_at_most_a_hundred_rooms);
+    tcase_add_test(t, at_the_end_nothing_more_is_asked);
     suite_add_tcase(s, t);
     return s;
 }

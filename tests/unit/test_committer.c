@@ -16,6 +16,7 @@ struct troubled {
     struct store base;
     struct store *real;
     int rivals, failures; /* to come */
+    bool hangs;           /* neither read nor written */
     const char *victim;   /* whom the rivals are first with; NULL: the first of the group */
 };
 
@@ -50,6 +51,8 @@ static bool commit(struct store *s, struct entry **entries, size_t count, struct
 
 static bool head(struct store *s, const char *tenant_id, struct head *out, struct err *err)
 {
+    if (troubled_of(s)->hangs)
+        return err_set(err, ERR_UNAVAILABLE, "no answer");
     return troubled_of(s)->real->ops->head(troubled_of(s)->real, tenant_id, out, err);
 }
 
@@ -61,6 +64,8 @@ static bool get(struct store *s, const char *tenant_id, enum doc_kind kind, stru
 
 static bool mark(struct store *s, const struct mark *marks, size_t count, struct err *err)
 {
+    if (troubled_of(s)->hangs)
+        return err_set(err, ERR_UNAVAILABLE, "no answer");
     return troubled_of(s)->real->ops->mark(troubled_of(s)->real, marks, count, err);
 }
 
@@ -303,6 +308,23 @@ START_TEST(a_failed_commit_answers_nobody_ok)
 }
 END_TEST
 
+/* A round that could read nothing has nothing to commit either; that is no success. */
+START_TEST(a_store_that_hangs_is_not_well_between_two_calls)
+{
+    troubled.hangs = true;
+    for (uint64_t id = 1; id <= 3; id++) {
+        submit_event(id);
+        run_until((int)id);
+        ck_assert_int_eq(codes[id], ERR_UNAVAILABLE);
+        ck_assert(!committer_healthy(committer));
+    }
+    troubled.hangs = false;
+    submit_event(4);
+    run_until(4);
+    ck_assert(committer_healthy(committer));
+}
+END_TEST
+
 START_TEST(health_comes_back_without_a_caller)
 {
     troubled.failures = 1;
@@ -404,6 +426,7 @@ Suite *suite_committer(void)
     tcase_add_test(t, a_mark_shares_a_group_with_calls);
     tcase_add_test(t, a_rival_who_is_always_first_ends_in_503);
     tcase_add_test(t, a_failed_commit_answers_nobody_ok);
+    tcase_add_test(t, a_store_that_hangs_is_not_well_between_two_calls);
     tcase_add_test(t, health_comes_back_without_a_caller);
     tcase_add_test(t, a_webhook_of_several_tenants_commits_for_each);
     tcase_add_test(t, a_flood_keeps_to_its_quarter_and_a_full_queue_refuses);
