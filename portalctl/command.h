@@ -27,7 +27,7 @@ struct command {
 };
 
 extern const struct command cmd_token, cmd_publish, cmd_tail, cmd_replay, cmd_stats, cmd_load, cmd_backup,
-    cmd_restore;
+    cmd_restore, cmd_profile;
 
 /* --- for the commands --- */
 

@@ -6,8 +6,9 @@
 
 enum { FAULTS_MAX = 8192 };
 
-static const struct command *const commands[] = {&cmd_token, &cmd_publish, &cmd_tail,   &cmd_replay,
-                                                 &cmd_stats, &cmd_load,    &cmd_backup, &cmd_restore};
+static const struct command *const commands[] = {&cmd_token,  &cmd_publish, &cmd_tail,
+                                                 &cmd_replay, &cmd_stats,   &cmd_load,
+                                                 &cmd_backup, &cmd_restore, &cmd_profile};
 
 static void print_help(FILE *out)
 {

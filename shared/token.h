@@ -8,6 +8,7 @@
 #ifndef SHARED_TOKEN_H
 #define SHARED_TOKEN_H
 
+#include "shared/buf.h"
 #include "shared/compiler.h"
 #include "shared/err.h"
 #include "shared/view.h"
@@ -55,6 +56,8 @@ bool token_verify(const struct token_rules *rules, struct view token, int64_t no
                   struct claims *claims, struct err *err) MUSTCHECK;
 void claims_release(struct claims *claims);
 bool claims_have_role(const struct claims *claims, const char *role);
+/* Appends them as a JSON object: {tenantId, sub, role (the first), roles, name?, email?, phone?}. */
+void claims_write(const struct claims *claims, struct buf *out);
 
 /* Signs a token from a claims object in JSON (iat and exp must be in it). For portalctl and tests; caller
  * frees. */

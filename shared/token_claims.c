@@ -224,3 +224,30 @@ bool claims_have_role(const struct claims *claims, const char *role)
             return true;
     return false;
 }
+
+/* --- written again --- */
+
+static void put_given(struct json_writer *w, const char *key, const char *text)
+{
+    if (text)
+        jw_key_text(w, key, text);
+}
+
+void claims_write(const struct claims *claims, struct buf *out)
+{
+    struct json_writer w;
+    jw_init(&w, out);
+    jw_begin(&w, '{');
+    jw_key_text(&w, "tenantId", claims->tenant_id);
+    jw_key_text(&w, "sub", claims->sub);
+    put_given(&w, "role", claims->roles.count ? claims->roles.items[0] : NULL);
+    jw_key(&w, "roles");
+    jw_begin(&w, '[');
+    for (size_t i = 0; i < claims->roles.count; i++)
+        jw_text(&w, view_of(claims->roles.items[i]));
+    jw_end(&w, ']');
+    put_given(&w, "name", claims->name);
+    put_given(&w, "email", claims->email);
+    put_given(&w, "phone", claims->phone);
+    jw_end(&w, '}');
+}

@@ -29,7 +29,7 @@ static const struct link_ops ops = {.write = take_all, .close = note_close};
 
 static void set_up(void)
 {
-    static const struct policy policy = {.profile = PROFILE_CONFORMANCE,
+    static const struct policy policy = {.conformance = true,
                                          .ping_interval_ms = 25000,
                                          .ping_timeout_ms = 20000,
                                          .connect_timeout_ms = 10000,
