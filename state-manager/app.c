@@ -96,8 +96,12 @@ static bool make_store_parts(struct app *app, struct err *err)
     for_rpc = store_open(s->store_url, STORE_READER, err);
     if (!for_rpc)
         return false;
-    struct responder_options rpc = {s->amqp_url, for_rpc, app->jobs, (size_t)s->queue_length,
-                                    (size_t)s->max_body_bytes};
+    struct responder_options rpc = {.amqp_url = s->amqp_url,
+                                    .store = for_rpc,
+                                    .jobs = app->jobs,
+                                    .profiles = s->profiles,
+                                    .commands_max = (size_t)s->queue_length,
+                                    .command_body_max = (size_t)s->max_body_bytes};
     app->responder = responder_create(&rpc, err);
     app->intake = app->responder ? intake_create(s->amqp_url, app->jobs, err) : NULL;
     return app->intake != NULL;

@@ -222,14 +222,9 @@ static void keep_marks(struct committer *c)
 
 static void take_job(struct committer *c, struct job *job)
 {
-    struct command command = {.type = job->command,
-                              .element = {job->body, job->body_n},
-                              .conversation_id = view_of(job->id),
-                              .author = view_of(job->author),
-                              .idempotency_key = view_of(job->idempotency_key),
-                              .key_use = job->key_use,
-                              .reply = &job->reply};
+    struct command command;
     struct err err = {0};
+    job_command(job, &command);
     if (!revocations_admit(&c->revocations, job->caller, &err)) {
         if (err.code != ERR_UNAUTHENTICATED)
             store_failed(c, &err);

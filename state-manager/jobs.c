@@ -1,5 +1,6 @@
 #include "state-manager/jobs.h"
 #include "shared/clock.h"
+#include "shared/crypto.h"
 #include "shared/list.h"
 #include "shared/log.h"
 #include "shared/map.h"
@@ -49,10 +50,29 @@ void job_destroy(struct job *job)
         return;
     buf_free(&job->reply);
     free(job->body);
+    free(job->params);
+    free(job->claims);
     free(job->filter);
     free(job->caller);
     free(job->if_none_match);
     free(job);
+}
+
+void job_command(struct job *job, struct command *out)
+{
+    *out = (struct command){.type = job->command,
+                            .element = {job->body, job->body_n},
+                            .conversation_id = view_of(job->id),
+                            .author = view_of(job->author),
+                            .idempotency_key = view_of(job->idempotency_key),
+                            .key_use = job->key_use,
+                            .profiles = job->profiles,
+                            .operation = job->operation,
+                            .params = view_of(job->params),
+                            .claims = view_of(job->claims),
+                            .reply = &job->reply};
+    if (job->operation)
+        crypto_random(out->seed, sizeof out->seed);
 }
 
 void job_hide_error(struct job *job)

@@ -33,7 +33,8 @@ enum job_type {
     JOB_LIST_CONVERSATIONS,
     JOB_LIST_MESSAGES,
     JOB_GET_STATS,
-    JOB_LIST_EVENTS
+    JOB_LIST_EVENTS,
+    JOB_RESOURCE /* what its operation says: get, list, audit */
 };
 
 /* A place in a tenant's stream. */
@@ -72,8 +73,13 @@ struct job {
     struct caller *caller; /* owned; NULL: nobody who may have been revoked since */
     char origin[160];      /* the allowed origin to answer to, or "" */
     enum command_type command;
-    char *body; /* owned */
+    char *body; /* owned; of lists of a resource: their filters */
     size_t body_n;
+    /* of a profile's resource, which live longer than any job */
+    const struct operation *operation; /* NULL: of none */
+    const struct profiles *profiles;   /* whose rooms a session may join; NULL: the agent portal's */
+    char *params, *claims;             /* owned; JSON objects */
+    bool acquainted;                   /* its caller is among the people that are kept */
     struct channel channel;
     struct page page;
     struct list_filter *filter; /* owned; NULL: everything */
@@ -96,6 +102,8 @@ struct jobs;
 
 struct job *job_create(enum job_type type, uint64_t request_id);
 void job_destroy(struct job *job);
+/* The command of a JOB_COMMAND; it borrows what the job has. */
+void job_command(struct job *job, struct command *out);
 /* What the store says of itself, hosts and all, is for the operator: it is logged, and callers hear less. */
 void job_hide_error(struct job *job);
 /* For mailbox_destroy(). */

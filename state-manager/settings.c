@@ -10,6 +10,8 @@ const struct config_row settings_rows[] = {
                     "RabbitMQ, amqp:// or amqps://"),
     CONFIG_TEXT_ROW("EVENTS_EXCHANGE", events_exchange, "waba.agent-portal.events", 0,
                     "topic exchange of the events"),
+    CONFIG_TEXT_ROW("PROFILE", profile, "agent-portal", 0,
+                    "what runs here: names of profiles or paths of their files, comma-separated"),
     CONFIG_TEXT_ROW("WEBHOOK_APP_SECRET", webhook_app_secret, "", CONFIG_SECRET | CONFIG_REQUIRED,
                     "signs webhooks (X-Hub-Signature-256)"),
     CONFIG_TEXT_ROW("WEBHOOK_APP_SECRET_PREVIOUS", webhook_app_secret_previous, "", CONFIG_SECRET,
@@ -79,13 +81,21 @@ static bool check_secrets(const struct settings *s, struct buf *faults)
     return faults->len == before;
 }
 
+static bool load_profiles(struct settings *s, struct buf *faults)
+{
+    s->profiles = profiles_load(s->profile, faults);
+    return s->profiles != NULL;
+}
+
 bool settings_load(struct settings *settings, struct buf *faults)
 {
-    return config_load(settings, settings_rows, settings_row_count, faults) &&
-           check_secrets(settings, faults);
+    bool rows = config_load(settings, settings_rows, settings_row_count, faults);
+    bool secrets = rows && check_secrets(settings, faults);
+    return rows && load_profiles(settings, faults) && secrets;
 }
 
 void settings_free(struct settings *settings)
 {
+    profiles_free(settings->profiles);
     config_free(settings, settings_rows, settings_row_count);
 }

@@ -5,6 +5,7 @@
 #define STATE_MANAGER_SETTINGS_H
 
 #include "shared/config.h"
+#include "shared/profile.h"
 
 struct settings {
     char *host;
@@ -14,6 +15,8 @@ struct settings {
     char *webhook_app_secret, *webhook_app_secret_previous, *webhook_verify_token;
     char *jwt_secret, *jwt_secret_previous, *jwt_public_keys, *jwt_alg, *jwt_issuer, *jwt_audience;
     char *allowed_origins;
+    char *profile;
+    struct profiles *profiles; /* what PROFILE names, loaded */
     char *log_level;
     int64_t event_retention_days, event_retention_count, raw_retention_days, raw_retention_count;
     int64_t reply_retention_hours, quarantine_retention_days, revocation_retention_days, housekeeping_seconds;

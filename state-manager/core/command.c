@@ -24,6 +24,9 @@ static void fingerprint(const struct command *c, char out[static PRINT_SIZE])
     struct buf text;
     buf_init(&text, DOC_MAX);
     buf_addf(&text, "%s\n%.*s\n", commands[c->type].name, VIEW_ARG(c->conversation_id));
+    if (c->operation)
+        buf_addf(&text, "%s.%s\n%.*s\n", c->operation->resource->collection, c->operation->name,
+                 VIEW_ARG(c->params));
     buf_add_view(&text, c->element);
     crypto_name_id("p_", buf_view(&text), out);
     buf_free(&text);

@@ -12,6 +12,7 @@
 
 #include "shared/buf.h"
 #include "shared/err.h"
+#include "shared/profile.h"
 #include "shared/view.h"
 #include "state-manager/core/batch.h"
 #include <stdbool.h>
@@ -24,7 +25,8 @@ enum {
      * that Meta documents, and below what a document, an event and their readers can take. */
     ELEMENT_BYTES_MAX = 512 << 10,
     EVENTS_PER_CALL_MAX = 500,
-    IDEMPOTENCY_KEY_MAX = 100
+    IDEMPOTENCY_KEY_MAX = 100,
+    COMMAND_SEED_BYTES = 16
 };
 
 /* type, deciding function, what it will read (or NULL), name in logs and metrics */
@@ -41,7 +43,9 @@ enum {
     X(EVENTS, decide_events, NULL, "events")                  /* another backend publishes */        \
     X(TENANT, decide_tenant, NULL, "tenant")                  /* settings of the tenant's own */     \
     X(SESSION, decide_session, foresee_session, "session")    /* a client's rooms, or its end */     \
-    X(REVOKE, decide_revoke, foresee_revoke, "revoke")        /* tokens are good no longer */
+    X(REVOKE, decide_revoke, foresee_revoke, "revoke")        /* tokens are good no longer */        \
+    X(WRITE, decide_write, foresee_write, "write")            /* a call on a profile's resource */   \
+    X(KNOW, decide_know, foresee_know, "know")                /* a user of a profile is seen */
 
 enum command_type {
 #define X(type, decide, foresee, name) COMMAND_##type,
@@ -69,6 +73,11 @@ struct command {
     struct view author;          /* plain: sub of the caller */
     struct view idempotency_key; /* plain; empty: none */
     enum key_use key_use;
+    const struct profiles *profiles; /* whose rooms a session may join; NULL: the agent portal's */
+    /* of a write (or know: any operation of the profile) */
+    const struct operation *operation;
+    struct view params, claims;             /* raw JSON objects; claims as claims_write() has them */
+    unsigned char seed[COMMAND_SEED_BYTES]; /* random: ids are drawn from it */
     /* --- outcome --- */
     bool duplicate;    /* known already: nothing changed; a call is answered as it was then */
     struct buf *reply; /* answers of calls, NULL for webhooks */
@@ -93,6 +102,8 @@ bool decide_events(struct batch *b, struct command *c, struct err *err) MUSTCHEC
 bool decide_tenant(struct batch *b, struct command *c, struct err *err) MUSTCHECK;
 bool decide_session(struct batch *b, struct command *c, struct err *err) MUSTCHECK;
 bool decide_revoke(struct batch *b, struct command *c, struct err *err) MUSTCHECK;
+bool decide_write(struct batch *b, struct command *c, struct err *err) MUSTCHECK;
+bool decide_know(struct batch *b, struct command *c, struct err *err) MUSTCHECK;
 
 void foresee_inbound(struct batch *b, const struct command *c);
 void foresee_echo(struct batch *b, const struct command *c);
@@ -100,5 +111,7 @@ void foresee_receipt(struct batch *b, const struct command *c);
 void foresee_talk(struct batch *b, const struct command *c);
 void foresee_session(struct batch *b, const struct command *c);
 void foresee_revoke(struct batch *b, const struct command *c);
+void foresee_write(struct batch *b, const struct command *c);
+void foresee_know(struct batch *b, const struct command *c);
 
 #endif

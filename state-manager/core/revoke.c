@@ -74,28 +74,44 @@ static void answer(const struct batch *b, struct command *c, const struct target
     jw_end(&w, '}');
 }
 
-bool decide_revoke(struct batch *b, struct command *c, struct err *err)
+/* Returns from when on they count no more. */
+static int64_t put(struct batch *b, const struct target *target, bool may_return, struct emitted *out)
 {
     char room[REVOCATION_KEY_SIZE];
-    struct target target;
-    struct emitted e;
     struct buf data;
     struct json_writer w;
     int64_t before = 0;
-    if (!read_target(c->element, &target, err))
-        return false;
-    struct view key = key_of(&target, room), known = batch_get(b, DOC_REVOCATION, key);
+    struct view key = key_of(target, room), known = batch_get(b, DOC_REVOCATION, key);
     if (!json_i64(json_get(known, "before"), &before) || before < batch_now(b)) /* clocks differ */
         before = batch_now(b);
     buf_init(&data, DOC_MAX);
     jw_init(&w, &data);
     jw_begin(&w, '{');
-    write_target(&w, &target);
+    write_target(&w, target);
     jw_key_i64(&w, "before", before);
+    if (may_return)
+        jw_key_bool(&w, "mayReturn", true);
     jw_end(&w, '}');
-    batch_emit(b, &(struct event_draft){.type = EVENT_INSIDE "revoked", .data = buf_view(&data)}, &e);
+    batch_emit(b, &(struct event_draft){.type = EVENT_INSIDE "revoked", .data = buf_view(&data)}, out);
     batch_put(b, DOC_REVOCATION, key, (struct doc_place){.rank = before}, buf_view(&data));
-    answer(b, c, &target, before, e.offset);
     buf_free(&data);
+    return before;
+}
+
+bool decide_revoke(struct batch *b, struct command *c, struct err *err)
+{
+    struct target target;
+    struct emitted e;
+    if (!read_target(c->element, &target, err))
+        return false;
+    int64_t before = put(b, &target, false, &e);
+    answer(b, c, &target, before, e.offset);
     return true;
+}
+
+void revocation_put(struct batch *b, const char *sub, bool may_return)
+{
+    struct target target = {.jti = ""};
+    if (view_copy(view_of(sub), target.sub, sizeof target.sub))
+        put(b, &target, may_return, NULL);
 }

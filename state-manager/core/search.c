@@ -245,6 +245,15 @@ static bool holds(struct view text, struct view part)
     return !part.n || (part.n <= text.n && memmem(text.p, text.n, part.p, part.n));
 }
 
+static bool holds_words(const struct search *s)
+{
+    struct view rest = buf_view(&s->words), word;
+    while (view_split(&rest, ' ', &word))
+        if (!holds(buf_view(&s->text), word))
+            return false;
+    return true;
+}
+
 static bool finds_phone(const struct search *s, const struct conversation *c)
 {
     struct view digits;
@@ -253,12 +262,46 @@ static bool finds_phone(const struct search *s, const struct conversation *c)
 
 bool search_finds(struct search *s, const struct conversation *c)
 {
-    struct view rest = buf_view(&s->words), word;
     if (finds_phone(s, c))
         return true;
     gather(s, c);
-    while (view_split(&rest, ' ', &word))
-        if (!holds(buf_view(&s->text), word))
-            return false;
-    return true;
+    return holds_words(s);
+}
+
+/* --- any document --- */
+
+static void add_value(struct search *s, struct view value)
+{
+    if (json_type(value) == JSON_STRING) {
+        add_text(s, value);
+    } else if (json_type(value) == JSON_NUMBER) {
+        buf_add_view(&s->text, value);
+        buf_add_char(&s->text, '\n');
+    }
+}
+
+/* Whether a line of the text is a phone number with these digits in it. */
+static bool finds_number(const struct search *s)
+{
+    struct view rest = buf_view(&s->text), line;
+    char digits[SEARCH_CHARS_MAX];
+    while (*s->phone && view_split(&rest, '\n', &line)) {
+        read_phone(line, digits);
+        if (holds(view_of(digits), view_of(s->phone)))
+            return true;
+    }
+    return false;
+}
+
+bool search_finds_any(struct search *s, const struct view *values, size_t count)
+{
+    struct view one;
+    buf_clear(&s->text);
+    for (size_t i = 0; i < count; i++) {
+        add_value(s, values[i]);
+        if (json_type(values[i]) == JSON_ARRAY)
+            for (struct json_iter it = json_iter(values[i]); json_next_element(&it, &one);)
+                add_value(s, one);
+    }
+    return holds_words(s) || finds_number(s);
 }

@@ -1,5 +1,6 @@
 /*
- * Finding conversations by what an agent remembers of them: the `q` of the list.
+ * Finding conversations by what an agent remembers of them, and documents of profiles by their fields: the
+ * `q` of lists.
  *
  * Every word of the query must be found somewhere in the conversation: contact name, username, wa_id, last
  * message, tags, assignee, correlation id. Case does not matter, nor do diacritics, points and ligatures:
@@ -27,6 +28,9 @@ bool search_valid(struct view query);
 void search_init(struct search *s, struct view query);
 void search_finish(struct search *s);
 bool search_finds(struct search *s, const struct conversation *c);
+/* The same in JSON values: strings and numbers, and those in arrays. What is written like a phone number is
+ * compared by its digits. */
+bool search_finds_any(struct search *s, const struct view *values, size_t count);
 
 /* Appends UTF-8 text in the form in which texts are compared; bytes that are not UTF-8 are left out. */
 void search_fold(struct view text, struct buf *out);

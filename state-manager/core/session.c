@@ -5,6 +5,7 @@
  */
 #include "shared/json.h"
 #include "state-manager/core/conversing.h"
+#include "state-manager/core/record.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -19,7 +20,9 @@ enum {
 /* What is asked for. */
 struct wish {
     char pid[PID_MAX + 1], room[EVENT_ROOM_BYTES_MAX + 1];
-    bool in, ended;
+    const struct room_rule *rule; /* of a profile's room; NULL: a conversation's */
+    char id[RECORD_TEXT_SIZE];    /* of the document that the room is of */
+    bool in, ended, granted;
 };
 
 static bool read_pid(struct view body, char pid[static PID_MAX + 1])
@@ -38,10 +41,29 @@ static struct view conversation_of(const char *room)
     return view_is_name(id, EVENT_ROOM_BYTES_MAX, "_-") ? id : (struct view){NULL, 0};
 }
 
-static bool read_wish(struct view body, struct wish *out, struct err *err)
+static bool has_conversations(const struct command *c)
 {
-    struct view in = json_get(body, "in");
-    *out = (struct wish){.ended = json_is_true(json_get(body, "ended"))};
+    return !c->profiles || profiles_has_builtin(c->profiles, BUILTIN_AGENT_PORTAL);
+}
+
+/* Whether there can be such a room. */
+static bool read_room(const struct command *c, struct view name, struct wish *out)
+{
+    struct view param = {NULL, 0};
+    if (!json_copy_string(name, out->room, sizeof out->room))
+        return false;
+    if (has_conversations(c) && conversation_of(out->room).n)
+        return true;
+    out->rule = c->profiles ? profiles_room(c->profiles, view_of(out->room), &param) : NULL;
+    return out->rule &&
+           (!out->rule->of || (record_id_valid(param) && view_copy(param, out->id, sizeof out->id)));
+}
+
+static bool read_wish(const struct command *c, struct wish *out, struct err *err)
+{
+    struct view body = c->element, in = json_get(body, "in");
+    *out = (struct wish){.ended = json_is_true(json_get(body, "ended")),
+                         .granted = json_is_true(json_get(body, "granted"))};
     out->in = !out->ended && json_is_true(in);
     if (json_type(body) != JSON_OBJECT || !read_pid(body, out->pid))
         return err_set(err, ERR_INVALID, "pid must be 1 to %d of letters, digits, '_' and '-'", PID_MAX);
@@ -49,19 +71,28 @@ static bool read_wish(struct view body, struct wish *out, struct err *err)
         return true;
     if (json_type(in) != JSON_BOOL)
         return err_set(err, ERR_INVALID, "in must be true or false");
-    return (json_copy_string(json_get(body, "room"), out->room, sizeof out->room) &&
-            conversation_of(out->room).n) ||
-           err_set(err, ERR_INVALID, "room must be conversation: and the id of one");
+    if (read_room(c, json_get(body, "room"), out))
+        return true;
+    return c->profiles ? err_set(err, ERR_INVALID, "room is none that can be joined")
+                       : err_set(err, ERR_INVALID, "room must be conversation: and the id of one");
+}
+
+static struct view document_key(const struct wish *wish, char room[static DOC_KEY_MAX])
+{
+    return record_key(wish->rule->of, wish->id, room);
 }
 
 void foresee_session(struct batch *b, const struct command *c)
 {
     struct wish wish;
     struct err ignored;
-    if (!read_wish(c->element, &wish, &ignored))
+    char key[DOC_KEY_MAX];
+    if (!read_wish(c, &wish, &ignored))
         return;
     batch_want(b, DOC_SESSION, view_of(wish.pid));
-    if (wish.in && conversation_of(wish.room).n < MODEL_ID_SIZE)
+    if (wish.in && wish.rule && wish.rule->of)
+        batch_want(b, DOC_RECORD, document_key(&wish, key));
+    if (wish.in && !wish.rule && conversation_of(wish.room).n < MODEL_ID_SIZE)
         batch_want(b, DOC_CONVERSATION, conversation_of(wish.room));
 }
 
@@ -175,10 +206,38 @@ static void refresh(struct batch *b, struct view doc)
     put_session(b, &none, json_get(doc, "sub"), doc, text);
 }
 
+/* A profile's room: its document has to be there, and the author's where his token alone is not enough. */
+static bool check_rule(struct batch *b, const struct command *c, const struct wish *wish, struct err *err)
+{
+    const struct resource *of = wish->rule->of;
+    char key[DOC_KEY_MAX], owner[RECORD_TEXT_SIZE] = "";
+    struct record record;
+    struct buf absent;
+    bool exists = true;
+    if (of) {
+        buf_init(&absent, RECORD_BYTES_MAX);
+        record_read(batch_get(b, DOC_RECORD, document_key(wish, key)), &record);
+        struct view shown = record_shown(of, wish->id, &record, &absent);
+        exists = shown.n > 0;
+        record_owner(of, shown, owner);
+        buf_free(&absent);
+    }
+    if (!exists)
+        return err_set(err, ERR_NOT_FOUND, "there is no such document in %s", of->name);
+    return wish->granted || (wish->rule->owner && *owner && view_is(c->author, owner)) ||
+           err_set(err, ERR_DENIED, "the room is somebody else's");
+}
+
+/* Whether there is what the room is of, for this client. */
+static bool check_room(struct batch *b, const struct command *c, const struct wish *wish, struct err *err)
+{
+    struct talk t;
+    return wish->rule ? check_rule(b, c, wish, err) : talk_load(b, conversation_of(wish->room), &t, err);
+}
+
 static bool join(struct batch *b, struct command *c, const struct wish *wish, struct view doc,
                  struct err *err)
 {
-    struct talk t;
     struct view joined = json_get(json_get(doc, "rooms"), wish->room);
     if (json_is_true(json_get(doc, "ended")))
         return err_set(err, ERR_CONFLICT, "the session has ended");
@@ -188,14 +247,14 @@ static bool join(struct batch *b, struct command *c, const struct wish *wish, st
     }
     if (count_rooms(doc) >= SESSION_ROOMS_MAX)
         return err_set(err, ERR_LIMITED, "a session is in at most %d rooms", SESSION_ROOMS_MAX);
-    return talk_load(b, conversation_of(wish->room), &t, err) && change(b, c, wish, doc);
+    return check_room(b, c, wish, err) && change(b, c, wish, doc);
 }
 
 bool decide_session(struct batch *b, struct command *c, struct err *err)
 {
     struct wish wish;
     char sub[TOKEN_NAME_MAX + 1];
-    if (!read_wish(c->element, &wish, err))
+    if (!read_wish(c, &wish, err))
         return false;
     struct view doc = batch_get(b, DOC_SESSION, view_of(wish.pid));
     bool ended = json_is_true(json_get(doc, "ended"));

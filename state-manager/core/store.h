@@ -33,17 +33,19 @@ enum doc_use {
 };
 
 /* kind, its name in the log and (plural) in the store, what more it is kept for */
-#define DOC_KINDS(X)                                                                             \
-    X(CONVERSATION, "conversation", "conversations", DOC_LISTED | DOC_FILED)                     \
-    X(MESSAGE, "message", "messages", DOC_LISTED)                                                \
-    X(ALIAS, "alias", "aliases", 0)             /* another name of a document -> its key */      \
-    X(PARKED, "parked", "parked", DOC_AGES)     /* receipts that came before their message */    \
-    X(RAW, "raw", "raw", DOC_LISTED | DOC_AGES) /* accepted, not understood yet */               \
-    X(LATEST, "latest", "latest", DOC_LISTED)   /* newest event body per (type, key) */          \
-    X(REPLY, "reply", "replies", DOC_AGES)      /* what was answered under an Idempotency-Key */ \
-    X(FIGURES, "figures", "figures", 0)                                                          \
-    X(SESSION, "session", "sessions", DOC_AGES)          /* the rooms of a gateway's session */  \
-    X(REVOCATION, "revocation", "revocations", DOC_AGES) /* tokens that are refused */
+#define DOC_KINDS(X)                                                                              \
+    X(CONVERSATION, "conversation", "conversations", DOC_LISTED | DOC_FILED)                      \
+    X(MESSAGE, "message", "messages", DOC_LISTED)                                                 \
+    X(ALIAS, "alias", "aliases", 0)             /* another name of a document -> its key */       \
+    X(PARKED, "parked", "parked", DOC_AGES)     /* receipts that came before their message */     \
+    X(RAW, "raw", "raw", DOC_LISTED | DOC_AGES) /* accepted, not understood yet */                \
+    X(LATEST, "latest", "latest", DOC_LISTED)   /* newest event body per (type, key) */           \
+    X(REPLY, "reply", "replies", DOC_AGES)      /* what was answered under an Idempotency-Key */  \
+    X(FIGURES, "figures", "figures", 0)                                                           \
+    X(SESSION, "session", "sessions", DOC_AGES)            /* the rooms of a gateway's session */ \
+    X(REVOCATION, "revocation", "revocations", DOC_AGES)   /* tokens that are refused */          \
+    X(RECORD, "record", "records", DOC_LISTED | DOC_FILED) /* documents of profiles */            \
+    X(AUDIT, "audit", "audit", DOC_LISTED)                 /* who changed such a one, and how */
 
 enum doc_kind {
 #define X(kind, name, plural, use) DOC_##kind,

@@ -373,6 +373,21 @@ static void refuse_path(struct call *c, struct buf *allow)
         fail_with(c, 404, "NOT_FOUND", "no such path", NULL);
 }
 
+/* The route of a call; NULL: there is none, and `allow` says what the path knows instead. */
+static const struct route *find_any_route(struct call *c, struct buf *allow)
+{
+    static const struct route of_profile = {.access = ACCESS_TENANT,
+                                            .body = BODY_JSON,
+                                            .handle = resource_call},
+                              of_profile_without_body = {.access = ACCESS_TENANT, .handle = resource_call};
+    const struct route *route = find_route(c, allow);
+    if (!route)
+        c->operation = resources_route(c, allow);
+    if (!c->operation)
+        return route;
+    return resources_want_body(c) ? &of_profile : &of_profile_without_body;
+}
+
 void api_on_request(void *ctx, const struct request *r)
 {
     struct call c = {.api = ctx, .request = r};
@@ -380,7 +395,7 @@ void api_on_request(void *ctx, const struct request *r)
     struct buf allow;
     int status = 0;
     buf_init(&allow, 128);
-    const struct route *route = r->method == HTTP_OPTIONS ? NULL : find_route(&c, &allow);
+    const struct route *route = r->method == HTTP_OPTIONS ? NULL : find_any_route(&c, &allow);
     if (r->method == HTTP_OPTIONS)
         preflight(&c);
     else if (!route)

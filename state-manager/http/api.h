@@ -7,6 +7,7 @@
 #ifndef STATE_MANAGER_HTTP_API_H
 #define STATE_MANAGER_HTTP_API_H
 
+#include "shared/profile.h"
 #include "shared/server.h"
 #include "shared/token.h"
 #include "state-manager/jobs.h"
@@ -29,9 +30,11 @@ enum api_part { PART_STORE, PART_RELAY, PART_RPC, PART_COUNT };
 struct call {
     struct api *api;
     const struct request *request;
-    struct claims claims; /* empty where the route asks for no token */
-    struct view param;    /* the {id} of the path */
-    struct view body;     /* checked JSON, where the route wants it */
+    struct claims claims;              /* empty where the route asks for no token */
+    struct view param;                 /* the {id} of the path */
+    const struct operation *operation; /* of a profile; NULL: the route is one of ours */
+    struct path_params params;         /* of its path */
+    struct view body;                  /* checked JSON, where the route wants it */
 };
 
 /* The server's on_request and on_gone; ctx is the api. */

@@ -48,7 +48,8 @@ static void write_rooms(const struct claims *claims, struct buf *out)
 void events_list(struct call *c)
 {
     struct err err = {0};
-    struct buf rooms;
+    struct buf rooms, claims;
+    size_t n;
     char after[OFFSET_SIZE];
     struct job *job = job_create(JOB_LIST_EVENTS, c->request->id);
     memcpy(job->tenant_id, c->claims.tenant_id, sizeof job->tenant_id);
@@ -65,5 +66,10 @@ void events_list(struct call *c)
     buf_init(&rooms, 64 << 10);
     write_rooms(&c->claims, &rooms);
     job->body = buf_detach(&rooms, &job->body_n);
+    buf_init(&claims, 64 << 10);
+    claims_write(&c->claims, &claims);
+    job->claims = buf_detach(&claims, &n);
+    job->profiles = c->api->settings->profiles;
+    memcpy(job->author, c->claims.sub, sizeof job->author);
     api_submit(c, job, view_of(job->tenant_id));
 }

@@ -29,6 +29,11 @@ void tenant_put(struct call *c);
 void tenant_get(struct call *c);
 /* revocations.c */
 void revocation_post(struct call *c);
+/* resources.c: the operation of a profile that has the path and the method, with what stands in the path;
+ * otherwise NULL, and `allow` gets the methods that the path knows besides */
+const struct operation *resources_route(struct call *c, struct buf *allow);
+bool resources_want_body(const struct call *c);
+void resource_call(struct call *c);
 /* health.c */
 void health_alive(struct call *c);
 void health_ready(struct call *c);

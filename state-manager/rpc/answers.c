@@ -14,12 +14,12 @@ bool answer_read_tenant(struct view string, char out[static TENANT_ID_MAX + 1], 
 }
 
 /* What is asked for every tenant of a request: the value of its member. */
-typedef bool (*write_value_fn)(struct store *store, const char *tenant_id, int64_t now, struct json_writer *w,
+typedef bool (*write_value_fn)(const struct answering *from, const char *tenant_id, struct json_writer *w,
                                struct err *err);
 
 /* The member `key`: an object with a member for each tenant. */
-static bool write_each(struct store *store, struct view tenants, const char *key, write_value_fn write_value,
-                       int64_t now, struct json_writer *w, struct err *err)
+static bool write_each(const struct answering *from, struct view tenants, const char *key,
+                       write_value_fn write_value, struct json_writer *w, struct err *err)
 {
     struct view one;
     size_t count = 0;
@@ -32,19 +32,18 @@ static bool write_each(struct store *store, struct view tenants, const char *key
         if (!answer_read_tenant(one, tenant_id, err))
             return false;
         jw_key(w, tenant_id);
-        if (!write_value(store, tenant_id, now, w, err))
+        if (!write_value(from, tenant_id, w, err))
             return false;
     }
     jw_end(w, '}');
     return true;
 }
 
-static bool write_head(struct store *store, const char *tenant_id, int64_t now, struct json_writer *w,
+static bool write_head(const struct answering *from, const char *tenant_id, struct json_writer *w,
                        struct err *err)
 {
-    (void)now;
     struct head head;
-    if (!store->ops->head(store, tenant_id, &head, err))
+    if (!from->store->ops->head(from->store, tenant_id, &head, err))
         return false;
     jw_begin(w, '{');
     jw_key_text(w, "epoch", head.epoch);
@@ -60,7 +59,7 @@ static bool write_latest_row(void *ctx, const struct listed *row)
 }
 
 /* The figures are a latest event too; its body is made when it is asked for. */
-static bool write_figures(struct store *store, const char *tenant_id, int64_t now, struct json_writer *w,
+static bool write_figures(const struct answering *from, const char *tenant_id, struct json_writer *w,
                           struct err *err)
 {
     struct head head;
@@ -70,11 +69,11 @@ static bool write_figures(struct store *store, const char *tenant_id, int64_t no
     char id[24];
     buf_init(&doc, DOC_MAX);
     buf_init(&data, DOC_MAX);
-    bool ok = store->ops->head(store, tenant_id, &head, err) &&
-              store->ops->get(store, tenant_id, DOC_FIGURES, VIEW("all"), &doc, &found, err);
+    bool ok = from->store->ops->head(from->store, tenant_id, &head, err) &&
+              from->store->ops->get(from->store, tenant_id, DOC_FIGURES, VIEW("all"), &doc, &found, err);
     if (ok && found) {
         figures_read(buf_view(&doc), &figures);
-        figures_show(&figures, now, &data);
+        figures_show(&figures, from->now_wall_ms, &data);
         struct event_draft draft = {.type = "metrics_update",
                                     .class = EVENT_LATEST,
                                     .key = VIEW("dashboard"),
@@ -82,7 +81,7 @@ static bool write_figures(struct store *store, const char *tenant_id, int64_t no
                                     .data = buf_view(&data)};
         crypto_random_id("e_", id);
         buf_clear(&doc);
-        event_encode(&doc, &draft, tenant_id, id, "", 0, now);
+        event_encode(&doc, &draft, tenant_id, id, "", 0, from->now_wall_ms);
         jw_raw(w, buf_view(&doc));
     }
     buf_free(&doc);
@@ -90,13 +89,13 @@ static bool write_figures(struct store *store, const char *tenant_id, int64_t no
     return ok;
 }
 
-static bool write_latest(struct store *store, const char *tenant_id, int64_t now, struct json_writer *w,
+static bool write_latest(const struct answering *from, const char *tenant_id, struct json_writer *w,
                          struct err *err)
 {
     struct page page = {.parent = {"", 0}, .limit = 100};
     jw_begin(w, '[');
-    bool ok = store->ops->list(store, tenant_id, DOC_LATEST, &page, write_latest_row, w, err) &&
-              write_figures(store, tenant_id, now, w, err);
+    bool ok = from->store->ops->list(from->store, tenant_id, DOC_LATEST, &page, write_latest_row, w, err) &&
+              write_figures(from, tenant_id, w, err);
     jw_end(w, ']');
     return ok;
 }
@@ -122,38 +121,38 @@ static bool write_revocation(void *ctx, const struct change *row)
     return true;
 }
 
-static bool write_revocations(struct store *store, const char *tenant_id, int64_t now, struct json_writer *w,
+static bool write_revocations(const struct answering *from, const char *tenant_id, struct json_writer *w,
                               struct err *err)
 {
-    (void)now;
     struct revoked r = {.w = w};
     struct buf all;
     bool found = false;
     buf_init(&all, DOC_MAX);
-    bool ok = store->ops->get(store, tenant_id, DOC_REVOCATION, VIEW(REVOCATION_TENANT), &all, &found, err);
+    bool ok = from->store->ops->get(from->store, tenant_id, DOC_REVOCATION, VIEW(REVOCATION_TENANT), &all,
+                                    &found, err);
     if (found && !json_i64(json_get(buf_view(&all), "before"), &r.all_before))
         r.all_before = 0;
     buf_free(&all);
     jw_begin(w, '[');
     for (r.count = PAGE_ROWS_MAX; ok && r.count == PAGE_ROWS_MAX;) {
         r.count = 0;
-        ok = store->ops->scan(store, tenant_id, DOC_REVOCATION, view_of(r.last), PAGE_ROWS_MAX,
-                              write_revocation, &r, err);
+        ok = from->store->ops->scan(from->store, tenant_id, DOC_REVOCATION, view_of(r.last), PAGE_ROWS_MAX,
+                                    write_revocation, &r, err);
     }
     jw_end(w, ']');
     return ok;
 }
 
-static bool answer_heads(struct store *store, struct view request, int64_t now, struct json_writer *w,
+static bool answer_heads(const struct answering *from, struct view request, struct json_writer *w,
                          struct err *err)
 {
     struct view tenants = json_get(request, "tenants");
     if (json_type(tenants) != JSON_ARRAY)
         return err_set(err, ERR_INVALID, "tenants must be an array");
     bool latest = json_is_true(json_get(request, "latest"));
-    return write_each(store, tenants, "heads", write_head, now, w, err) &&
-           (!latest || (write_each(store, tenants, "latest", write_latest, now, w, err) &&
-                        write_each(store, tenants, "revocations", write_revocations, now, w, err)));
+    return write_each(from, tenants, "heads", write_head, w, err) &&
+           (!latest || (write_each(from, tenants, "latest", write_latest, w, err) &&
+                        write_each(from, tenants, "revocations", write_revocations, w, err)));
 }
 
 /* A replay being collected: event bodies behind `after`, up to the caps. */
@@ -182,10 +181,9 @@ static bool on_entry(void *ctx, const struct log_entry *entry)
     return true;
 }
 
-static bool answer_replay(struct store *store, struct view request, int64_t now, struct json_writer *w,
+static bool answer_replay(const struct answering *from, struct view request, struct json_writer *w,
                           struct err *err)
 {
-    (void)now;
     char tenant_id[TENANT_ID_MAX + 1], epoch[EPOCH_MAX + 1];
     int64_t after, limit;
     struct head head;
@@ -195,7 +193,7 @@ static bool answer_replay(struct store *store, struct view request, int64_t now,
         !json_i64(json_get(request, "after"), &after) || after < 0 ||
         !json_i64(json_get(request, "limit"), &limit) || limit < 1)
         return err_set(err, ERR_INVALID, "epoch, after and limit are needed");
-    if (!store->ops->head(store, tenant_id, &head, err))
+    if (!from->store->ops->head(from->store, tenant_id, &head, err))
         return false;
     struct replay r = {.w = w,
                        .after = (uint64_t)after,
@@ -207,7 +205,8 @@ static bool answer_replay(struct store *store, struct view request, int64_t now,
     jw_key_i64(w, "head", (int64_t)head.seq);
     jw_key(w, "events");
     jw_begin(w, '[');
-    if (same && !store->ops->read_log(store, tenant_id, LOG_BY_SEQ, r.after, false, on_entry, &r, err))
+    if (same &&
+        !from->store->ops->read_log(from->store, tenant_id, LOG_BY_SEQ, r.after, false, on_entry, &r, err))
         return false;
     jw_end(w, ']');
     bool missing = r.gap || (!r.count && r.after < head.seq);
@@ -217,8 +216,7 @@ static bool answer_replay(struct store *store, struct view request, int64_t now,
 
 static const struct {
     const char *op;
-    bool (*answer)(struct store *store, struct view request, int64_t now, struct json_writer *w,
-                   struct err *err);
+    bool (*answer)(const struct answering *from, struct view request, struct json_writer *w, struct err *err);
 } ops[] = {
     {"heads", answer_heads},
     {"replay", answer_replay},
@@ -226,13 +224,12 @@ static const struct {
     {"sessions", answer_sessions},
 };
 
-static bool answer(struct store *store, struct view request, int64_t now, struct json_writer *w,
-                   struct err *err)
+static bool answer(const struct answering *from, struct view request, struct json_writer *w, struct err *err)
 {
     for (size_t i = 0; i < countof(ops); i++)
         if (json_type(json_get(request, "op")) == JSON_STRING &&
             json_string_is(json_get(request, "op"), ops[i].op))
-            return ops[i].answer(store, request, now, w, err);
+            return ops[i].answer(from, request, w, err);
     return err_set(err, ERR_INVALID, "no such op");
 }
 
@@ -273,12 +270,12 @@ void rpc_reply(struct view reply, struct buf *out)
         refuse_large(out);
 }
 
-void rpc_answer(struct store *store, struct view request, int64_t now_wall_ms, struct buf *out)
+void rpc_answer(const struct answering *from, struct view request, struct buf *out)
 {
     struct json_writer w;
     struct err err = {0};
     begin(&w, true, out);
-    bool ok = answer(store, request, now_wall_ms, &w, &err);
+    bool ok = answer(from, request, &w, &err);
     jw_end(&w, '}');
     if (!ok)
         rpc_refuse(&err, out);

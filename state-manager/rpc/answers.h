@@ -5,6 +5,7 @@
 
 #include "shared/buf.h"
 #include "shared/json.h"
+#include "shared/profile.h"
 #include "shared/view.h"
 #include "state-manager/core/store.h"
 
@@ -17,16 +18,23 @@ enum {
     ANSWER_MAX = 16 << 20
 };
 
+/* Out of what requests are answered. */
+struct answering {
+    struct store *store;
+    const struct profiles *profiles; /* whose rooms there are; NULL: the agent portal's */
+    int64_t now_wall_ms;
+};
+
 /* Always writes an answer. The request is checked JSON, and anything but a command. */
-void rpc_answer(struct store *store, struct view request, int64_t now_wall_ms, struct buf *answer);
+void rpc_answer(const struct answering *from, struct view request, struct buf *answer);
 /* What a command was answered with. */
 void rpc_reply(struct view reply, struct buf *answer);
 void rpc_refuse(const struct err *err, struct buf *answer);
 
 /* One op each: writes the members of the answer. rooms.c */
-bool answer_rights(struct store *store, struct view request, int64_t now, struct json_writer *w,
+bool answer_rights(const struct answering *from, struct view request, struct json_writer *w,
                    struct err *err) MUSTCHECK;
-bool answer_sessions(struct store *store, struct view request, int64_t now, struct json_writer *w,
+bool answer_sessions(const struct answering *from, struct view request, struct json_writer *w,
                      struct err *err) MUSTCHECK;
 /* The tenant's id of a request. INVALID. answers.c */
 bool answer_read_tenant(struct view string, char out[static TENANT_ID_MAX + 1], struct err *err) MUSTCHECK;

@@ -4,6 +4,7 @@
 #include "shared/list.h"
 #include "shared/map.h"
 #include "shared/mem.h"
+#include "state-manager/core/record.h"
 #include "state-manager/meters.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,17 +34,6 @@ struct commands {
     struct list askers;
     struct map loads; /* tenant -> struct load; those with something under way */
     size_t count, bytes;
-};
-
-/* name, command, whether it is about a conversation */
-static const struct {
-    const char *name;
-    enum command_type type;
-    bool of_conversation;
-} kinds[] = {
-    {"send_message", COMMAND_OUTBOUND, true},
-    {"mark_read", COMMAND_READ, true},
-    {"session", COMMAND_SESSION, false},
 };
 
 struct commands *commands_create(const struct commands_options *options)
@@ -110,8 +100,10 @@ static bool is_there(struct view value)
     return json_type(value) != JSON_NONE && json_type(value) != JSON_NULL;
 }
 
-static bool read_conversation(struct view id, struct job *job, struct err *err)
+static bool read_conversation(const struct commands *c, struct view request, struct job *job, struct err *err)
 {
+    struct view id = json_get(request, "conversationId");
+    (void)c;
     if (json_type(id) != JSON_STRING)
         return err_set(err, ERR_INVALID, "conversationId is missing");
     return (json_copy_string(id, job->id, sizeof job->id) &&
@@ -119,14 +111,89 @@ static bool read_conversation(struct view id, struct job *job, struct err *err)
            err_set(err, ERR_NOT_FOUND, "no such conversation");
 }
 
-static bool read_kind(struct view request, struct job *job, struct err *err)
+static bool read_session(const struct commands *c, struct view request, struct job *job, struct err *err)
+{
+    (void)request;
+    (void)err;
+    job->profiles = c->options.profiles;
+    return true;
+}
+
+/* --- a write on a profile's resource --- */
+
+static bool is_write(const struct operation *o)
+{
+    return o &&
+           (o->kind == DO_CREATE || o->kind == DO_REPLACE || o->kind == DO_UPDATE || o->kind == DO_DELETE);
+}
+
+static bool read_operation(const struct commands *c, struct view name, struct job *job, struct err *err)
+{
+    struct view plain;
+    if (json_plain_string(name, &plain))
+        job->operation = profiles_operation(c->options.profiles, plain);
+    return is_write(job->operation) || err_set(err, ERR_INVALID, "operation is none that writes");
+}
+
+/* Clients say them: what they name has to be text. */
+static bool check_params(struct view params, struct err *err)
+{
+    struct view name, plain, value;
+    char text[RECORD_TEXT_SIZE];
+    if (json_type(params) != JSON_OBJECT)
+        return err_set(err, ERR_INVALID, "params must be an object");
+    for (struct json_iter it = json_iter(params); json_next_member(&it, &name, &value);)
+        if (!json_copy_string(value, text, sizeof text) || !record_id_valid(view_of(text))) {
+            if (!json_plain_string(name, &plain) || !view_is_name(plain, PROFILE_NAME_MAX, "_-"))
+                plain = VIEW("a parameter");
+            return err_set(err, ERR_INVALID, "%.*s must be a string of 1 to %d bytes", VIEW_ARG(plain),
+                           RECORD_ID_MAX);
+        }
+    return true;
+}
+
+/* The token that the gateway has checked is of the command's author in its tenant. */
+static bool check_claims(struct view claims, const struct job *job, struct err *err)
+{
+    return (json_type(claims) == JSON_OBJECT && json_string_is(json_get(claims, "sub"), job->author) &&
+            json_string_is(json_get(claims, "tenantId"), job->tenant_id)) ||
+           err_set(err, ERR_INVALID, "claims are not the author's");
+}
+
+static bool read_write(const struct commands *c, struct view request, struct job *job, struct err *err)
+{
+    struct view params = json_get(request, "params"), claims = json_get(request, "claims");
+    if (!params.n)
+        params = VIEW("{}");
+    if (!read_operation(c, json_get(request, "operation"), job, err) || !check_params(params, err) ||
+        !check_claims(claims, job, err))
+        return false;
+    if (!job->operation->any_body && json_type(json_get(request, "body")) == JSON_NULL)
+        job->body_n = 0;
+    job->params = xstrndup(params.p, params.n);
+    job->claims = xstrndup(claims.p, claims.n);
+    return true;
+}
+
+/* name, command, what more it says */
+static const struct {
+    const char *name;
+    enum command_type type;
+    bool (*read)(const struct commands *c, struct view request, struct job *job, struct err *err);
+} kinds[] = {
+    {"send_message", COMMAND_OUTBOUND, read_conversation},
+    {"mark_read", COMMAND_READ, read_conversation},
+    {"session", COMMAND_SESSION, read_session},
+    {"write", COMMAND_WRITE, read_write},
+};
+
+static bool read_kind(const struct commands *c, struct view request, struct job *job, struct err *err)
 {
     struct view name = json_get(request, "command");
     for (size_t i = 0; json_type(name) == JSON_STRING && i < countof(kinds); i++)
         if (json_string_is(name, kinds[i].name)) {
             job->command = kinds[i].type;
-            return !kinds[i].of_conversation ||
-                   read_conversation(json_get(request, "conversationId"), job, err);
+            return kinds[i].read(c, request, job, err);
         }
     return err_set(err, ERR_INVALID, "no such command");
 }
@@ -167,7 +234,7 @@ static bool read_job(struct commands *c, struct view request, struct view messag
         return err_set(err, ERR_TOO_LARGE, "the body is over %zu bytes", c->options.body_max);
     job->body = xstrndup(body.p, body.n);
     job->body_n = body.n;
-    return read_kind(request, job, err) && read_key(json_get(request, "key"), message_id, job, err);
+    return read_kind(c, request, job, err) && read_key(json_get(request, "key"), message_id, job, err);
 }
 
 /* --- under way -------------------------------------------------------------------------------------------

@@ -18,8 +18,9 @@ enum { COMMANDS_UNDER_WAY_MAX = 4096, COMMANDS_BYTES_MAX = 64 << 20 };
 
 struct commands_options {
     struct jobs *jobs;
-    size_t under_way_max; /* at most COMMANDS_UNDER_WAY_MAX */
-    size_t body_max;      /* bytes of one */
+    size_t under_way_max;            /* at most COMMANDS_UNDER_WAY_MAX */
+    size_t body_max;                 /* bytes of one */
+    const struct profiles *profiles; /* whose operations are commands, and whose rooms there are */
 };
 
 struct commands;

@@ -17,6 +17,7 @@ enum { READS = 32, POLL_MS = 250 };
 struct responder {
     struct broker *broker;
     struct store *store;
+    const struct profiles *profiles;
     struct commands *commands;
     int prefetch;   /* all commands that may be under way, and some reads that never wait behind them */
     int connection; /* counts them: tags of an older one mean nothing */
@@ -31,8 +32,10 @@ struct responder {
 struct responder *responder_create(const struct responder_options *options, struct err *err)
 {
     struct responder *r = xcalloc(1, sizeof *r);
-    struct commands_options commands = {options->jobs, options->commands_max, options->command_body_max};
+    struct commands_options commands = {options->jobs, options->commands_max, options->command_body_max,
+                                        options->profiles};
     r->store = options->store;
+    r->profiles = options->profiles;
     r->commands = commands_create(&commands);
     r->prefetch = (int)commands_most(r->commands) + READS;
     backoff_init(&r->backoff, 200, 2500);
@@ -91,7 +94,7 @@ static bool take_request(struct responder *r, const struct broker_message *m, st
     struct view request;
     bool readable = json_check(m->body, JSON_STRICT, &request, &why);
     if (readable && !commands_is_one(request))
-        rpc_answer(r->store, request, clock_wall_ms(), &r->answer);
+        rpc_answer(&(struct answering){r->store, r->profiles, clock_wall_ms()}, request, &r->answer);
     else if (readable && commands_submit(r->commands, request, m, r->connection, &why))
         return true;
     else

@@ -8,15 +8,20 @@
  *       {"latest":{t:[body]},"revocations":{t:[{"sub"?,"jti"?,"before":<wall ms>}]}}
  *   {"v":1,"op":"replay","tenantId","epoch","after","limit"} ->
  *       {"ok":true,"tenantId","epoch","head","complete","events":[body]}
- *   {"v":1,"op":"rights","tenantId","rooms":[name]} -> {"ok":true,"rooms":{name:true|false}}: whether it is
- * the room of a conversation that there is
+ *   {"v":1,"op":"rights","tenantId","rooms":[name]} -> {"ok":true,"rooms":{name:true|false|<owner>}}: whether
+ * it is the room of a conversation or a profile's document that there is; whose, where the profile's rule for
+ * the room asks for that ("": nobody's)
  *   {"v":1,"op":"sessions","tenantId","after":""} ->
  * {"ok":true,"tenantId","epoch","head","sessions":[{"pid","sub",
  *       "rooms":{name:<offset>},"ended"?,"offset","at"}],"next"}: behind a pid, by pid; next "": there are no
  * more
  *   {"v":1,"op":"command","tenantId","author","command","conversationId"?,"key"?,"body"} ->
  * {"ok":true,"reply"}: what REST answers. send_message and mark_read are REST's; session: body
- * {"pid","room","in"} or {"pid","ended":true}, reply {"offset"}, null when there was nothing to leave. The
+ * {"pid","room","in","granted"?} or {"pid","ended":true}, reply {"offset"}, null when there was nothing to
+ * leave; granted: the token alone is enough for the room of a profile, else its document must be the
+ * author's. write: beside the body
+ * "operation":"<profile>.<resource>.<operation>","params":{name:string},"claims":{"sub","tenantId",
+ * "roles",...}, and the reply is the operation's. The
  * same key of the same author, or without one the same message-id, has one effect and one answer. anything
  * else -> {"ok":false,"error":{"code","message"}}, codes as over REST
  *
@@ -42,6 +47,7 @@ struct responder_options {
     const char *amqp_url;
     struct store *store; /* taken */
     struct jobs *jobs;
+    const struct profiles *profiles;
     size_t commands_max;     /* commands under way; more are refused (rpc/commands.h) */
     size_t command_body_max; /* bytes */
 };

@@ -2,37 +2,56 @@
 #include "shared/json.h"
 #include "shared/mem.h"
 #include "state-manager/core/model.h"
+#include "state-manager/core/record.h"
 #include "state-manager/rpc/answers.h"
 #include <stdlib.h>
 #include <string.h>
 
-/* --- rights: which of some rooms there are ---------------------------------------------------------------
+/* --- rights: which of some rooms there are, and whose -----------------------------------------------------
  */
 
 #define CONVERSATION_ROOM "conversation:"
 
 struct asked {
     char name[EVENT_ROOM_BYTES_MAX + 1];
+    const struct room_rule *rule; /* NULL: none of a profile's */
+    char id[RECORD_TEXT_SIZE], key[DOC_KEY_MAX];
     bool exists;
+    char owner[RECORD_TEXT_SIZE];
 };
 
 struct asking {
+    const struct answering *from;
     struct asked rooms[RIGHTS_MAX];
     struct wanted wanted[RIGHTS_MAX]; /* documents that a room stands for, and which room that is */
     size_t room_of[RIGHTS_MAX];
     size_t count, wanted_count;
 };
 
-static void want(struct asking *a, size_t room)
+static void want(struct asking *a, size_t room, enum doc_kind kind, struct view key)
 {
-    struct view name = view_of(a->rooms[room].name), id;
-    if (!view_starts(name, CONVERSATION_ROOM))
+    a->room_of[a->wanted_count] = room;
+    a->wanted[a->wanted_count++] = (struct wanted){kind, key};
+}
+
+/* The conversation, or the document of a profile, that a room is of. */
+static void want_document(struct asking *a, size_t at)
+{
+    const struct profiles *profiles = a->from->profiles;
+    struct asked *room = &a->rooms[at];
+    struct view name = view_of(room->name), id;
+    const struct room_rule *rule = profiles ? profiles_room(profiles, name, &id) : NULL;
+    if (rule && rule->of && record_id_valid(id) && view_copy(id, room->id, sizeof room->id)) {
+        room->rule = rule;
+        want(a, at, DOC_RECORD, record_key(rule->of, room->id, room->key));
+        return;
+    }
+    if (!view_starts(name, CONVERSATION_ROOM) ||
+        (profiles && !profiles_has_builtin(profiles, BUILTIN_AGENT_PORTAL)))
         return;
     id = view_of(name.p + sizeof CONVERSATION_ROOM - 1);
-    if (!view_is_name(id, MODEL_ID_SIZE - 1, "_-"))
-        return;
-    a->room_of[a->wanted_count] = room;
-    a->wanted[a->wanted_count++] = (struct wanted){DOC_CONVERSATION, id};
+    if (view_is_name(id, MODEL_ID_SIZE - 1, "_-"))
+        want(a, at, DOC_CONVERSATION, id);
 }
 
 static bool read_rooms(struct view rooms, struct asking *a, struct err *err)
@@ -46,32 +65,59 @@ static bool read_rooms(struct view rooms, struct asking *a, struct err *err)
         if (!json_copy_string(one, a->rooms[a->count].name, sizeof a->rooms[a->count].name))
             return err_set(err, ERR_INVALID, "a room must be a string of at most %d bytes",
                            EVENT_ROOM_BYTES_MAX);
-        want(a, a->count);
+        want_document(a, a->count);
     }
     return true;
+}
+
+static void read_document(struct asked *room, const struct record *record)
+{
+    struct buf absent;
+    buf_init(&absent, RECORD_BYTES_MAX);
+    struct view shown = record_shown(room->rule->of, room->id, record, &absent);
+    room->exists = shown.n > 0;
+    record_owner(room->rule->of, shown, room->owner);
+    buf_free(&absent);
 }
 
 static void on_found(void *ctx, size_t index, struct view doc)
 {
     struct asking *a = ctx;
-    (void)doc;
-    a->rooms[a->room_of[index]].exists = true;
+    struct asked *room = &a->rooms[a->room_of[index]];
+    struct record record;
+    room->exists = true;
+    if (!room->rule)
+        return;
+    record_read(doc, &record);
+    read_document(room, &record);
 }
 
-bool answer_rights(struct store *store, struct view request, int64_t now, struct json_writer *w,
-                   struct err *err)
+/* False, true, or whose it is where that decides. */
+static void write_right(struct json_writer *w, const struct asked *room)
 {
-    (void)now;
+    if (room->exists && room->rule && room->rule->owner)
+        jw_key_text(w, room->name, room->owner);
+    else
+        jw_key_bool(w, room->name, room->exists);
+}
+
+bool answer_rights(const struct answering *from, struct view request, struct json_writer *w, struct err *err)
+{
     char tenant_id[TENANT_ID_MAX + 1];
     struct asking *a = xcalloc(1, sizeof *a);
+    struct record none = {.version = 0};
+    a->from = from;
     bool ok = answer_read_tenant(json_get(request, "tenantId"), tenant_id, err) &&
-              read_rooms(json_get(request, "rooms"), a, err) &&
-              (!a->wanted_count ||
-               store->ops->get_many(store, tenant_id, a->wanted, a->wanted_count, on_found, a, err));
+              read_rooms(json_get(request, "rooms"), a, err);
+    for (size_t i = 0; ok && i < a->count; i++)
+        if (a->rooms[i].rule)
+            read_document(&a->rooms[i], &none); /* what it is when there is none */
+    ok = ok && (!a->wanted_count || from->store->ops->get_many(from->store, tenant_id, a->wanted,
+                                                               a->wanted_count, on_found, a, err));
     jw_key(w, "rooms");
     jw_begin(w, '{');
     for (size_t i = 0; ok && i < a->count; i++)
-        jw_key_bool(w, a->rooms[i].name, a->rooms[i].exists);
+        write_right(w, &a->rooms[i]);
     jw_end(w, '}');
     free(a);
     return ok;
@@ -99,10 +145,10 @@ static bool on_session(void *ctx, const struct change *row)
     return true;
 }
 
-bool answer_sessions(struct store *store, struct view request, int64_t now, struct json_writer *w,
+bool answer_sessions(const struct answering *from, struct view request, struct json_writer *w,
                      struct err *err)
 {
-    (void)now;
+    struct store *store = from->store;
     char tenant_id[TENANT_ID_MAX + 1], after[DOC_KEY_MAX + 1];
     struct session_page page = {.w = w};
     struct head head;

@@ -4,8 +4,8 @@
 #include <stdio.h>
 
 /* Services of two neighbouring versions run side by side: a schema only ever gains tables, columns and
- * indexes. Version 3 has sessions and revocations. */
-enum { SCHEMA_VERSION = 3, SCHEMA_VERSION_MAX = SCHEMA_VERSION + 1 };
+ * indexes. Version 3 has sessions and revocations, version 4 what profiles keep. */
+enum { SCHEMA_VERSION = 4, SCHEMA_VERSION_MAX = SCHEMA_VERSION + 1 };
 
 /* synchronous=FULL also syncs commits in WAL mode: that is what makes an answered 200 true after a power cut.
  */
@@ -67,10 +67,15 @@ static const char *const upgrade[] = {
         "owner = coalesce('@' || (doc ->> '$.assignee'), '-')",
 };
 
-/* What a version 2 file lacks, for those who may not add it: empty, and their own. */
-static const char *const lent[] = {
-    DOC_TABLE("CREATE TEMP TABLE", "sessions"),
-    DOC_TABLE("CREATE TEMP TABLE", "revocations"),
+/* What a file of version 2 or 3 lacks, for those who may not add it: empty, and their own. */
+static const struct {
+    int since;
+    const char *table;
+} lent[] = {
+    {3, DOC_TABLE("CREATE TEMP TABLE", "sessions")},
+    {3, DOC_TABLE("CREATE TEMP TABLE", "revocations")},
+    {4, DOC_TABLE("CREATE TEMP TABLE", "records")},
+    {4, DOC_TABLE("CREATE TEMP TABLE", "audit")},
 };
 
 static bool run(sqlite3 *db, const char *sql, struct err *err)
@@ -124,6 +129,10 @@ bool sqlite_schema_make(sqlite3 *db, struct err *err)
 bool sqlite_schema_read(sqlite3 *db, struct err *err)
 {
     int version = 0;
-    return read_version(db, &version, err) && (version != 2 || run_all(db, lent, countof(lent), err)) &&
-           run(db, "PRAGMA query_only=ON; PRAGMA wal_autocheckpoint=0", err);
+    if (!read_version(db, &version, err))
+        return false;
+    for (size_t i = 0; version >= 2 && i < countof(lent); i++)
+        if (version < lent[i].since && !run(db, lent[i].table, err))
+            return false;
+    return run(db, "PRAGMA query_only=ON; PRAGMA wal_autocheckpoint=0", err);
 }

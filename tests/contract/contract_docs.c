@@ -20,14 +20,14 @@ static const char *list(const char *tenant_id, enum doc_kind kind, struct page p
 
 START_TEST(lists_are_newest_first_and_page_on)
 {
+    static const enum doc_kind kinds[] = {DOC_MESSAGE, DOC_AUDIT};
+    enum doc_kind kind = kinds[_i];
     static const char *const keys[] = {"a", "b", "c", "d"};
     static const int64_t ranks[] = {10, 30, 20, 20}, ords[] = {1, 2, 3, 4};
     struct change changes[4];
     for (size_t i = 0; i < 4; i++)
-        changes[i] = (struct change){DOC_MESSAGE,
-                                     view_of(keys[i]),
-                                     {.parent = VIEW("c1"), .rank = ranks[i], .ord = ords[i]},
-                                     VIEW("{}")};
+        changes[i] = (struct change){
+            kind, view_of(keys[i]), {.parent = VIEW("c1"), .rank = ranks[i], .ord = ords[i]}, VIEW("{}")};
     store_put("t1", changes, 4);
     static const struct {
         struct page page;
@@ -38,8 +38,9 @@ START_TEST(lists_are_newest_first_and_page_on)
                 {{.parent = VIEW("c1"), .limit = 2, .has_cursor = true, .rank = 20, .ord = 4}, "c a "},
                 {{.parent = VIEW("c2"), .limit = 10}, ""}};
     for (size_t i = 0; i < countof(rows); i++)
-        ck_assert_str_eq(list("t1", DOC_MESSAGE, rows[i].page), rows[i].text);
-    ck_assert_str_eq(list("t2", DOC_MESSAGE, rows[0].page), "");
+        ck_assert_str_eq(list("t1", kind, rows[i].page), rows[i].text);
+    ck_assert_str_eq(list("t2", kind, rows[0].page), "");
+    ck_assert_str_eq(list("t1", kinds[!_i], rows[0].page), "");
     ck_assert_str_eq(list("t1", DOC_RAW, rows[0].page), "");
 }
 END_TEST
@@ -47,10 +48,14 @@ END_TEST
 /* --- filed lists -----------------------------------------------------------------------------------------
  */
 
+/* The kinds that are, and which is under test. */
+static const enum doc_kind filed_kinds[] = {DOC_CONVERSATION, DOC_RECORD};
+static enum doc_kind filed_kind = DOC_CONVERSATION;
+
 static struct change filed(const char *key, int64_t rank, int64_t ord, const char *state, const char *owner)
 {
     return (struct change){
-        DOC_CONVERSATION,
+        filed_kind,
         view_of(key),
         {.parent = VIEW("p"), .rank = rank, .ord = ord, .state = view_of(state), .owner = view_of(owner)},
         VIEW("{}")};
@@ -76,6 +81,7 @@ static void put_filed(void)
 
 START_TEST(filed_lists_narrow_to_states_and_owners)
 {
+    filed_kind = filed_kinds[_i];
     put_filed();
     static const struct {
         struct page page;
@@ -97,23 +103,24 @@ START_TEST(filed_lists_narrow_to_states_and_owners)
         {{OF_P, .states = {VIEW("waitin")}}, ""},
     };
     for (size_t i = 0; i < countof(rows); i++)
-        ck_assert_msg(!strcmp(list("t1", DOC_CONVERSATION, rows[i].page), rows[i].text), "row %zu: %s", i,
-                      list("t1", DOC_CONVERSATION, rows[i].page));
+        ck_assert_msg(!strcmp(list("t1", filed_kind, rows[i].page), rows[i].text), "row %zu: %s", i,
+                      list("t1", filed_kind, rows[i].page));
 }
 END_TEST
 
 START_TEST(a_document_that_changes_moves_between_lists)
 {
+    filed_kind = filed_kinds[_i];
     put_filed();
     struct change moved[] = {filed("a", 90, 10, "closed", "@bob")}, freed[] = {filed("e", 40, 5, "", "")};
     store_put("t1", moved, 1);
     store_put("t1", freed, 1);
-    ck_assert_str_eq(list("t1", DOC_CONVERSATION, PAGE(.states = {VIEW("waiting")})), "c ");
-    ck_assert_str_eq(list("t1", DOC_CONVERSATION, PAGE(.states = {VIEW("closed")})), "a d ");
-    ck_assert_str_eq(list("t1", DOC_CONVERSATION, PAGE(.owner = VIEW("@ann"))), "d b ");
-    ck_assert_str_eq(list("t1", DOC_CONVERSATION, PAGE(.owner = VIEW("@bob"))), "a f c ");
-    ck_assert_str_eq(list("t1", DOC_CONVERSATION, PAGE(.owner = VIEW("-"))), "");
-    ck_assert_str_eq(list("t1", DOC_CONVERSATION, ((struct page){OF_P})), "a i h g f e d c b ");
+    ck_assert_str_eq(list("t1", filed_kind, PAGE(.states = {VIEW("waiting")})), "c ");
+    ck_assert_str_eq(list("t1", filed_kind, PAGE(.states = {VIEW("closed")})), "a d ");
+    ck_assert_str_eq(list("t1", filed_kind, PAGE(.owner = VIEW("@ann"))), "d b ");
+    ck_assert_str_eq(list("t1", filed_kind, PAGE(.owner = VIEW("@bob"))), "a f c ");
+    ck_assert_str_eq(list("t1", filed_kind, PAGE(.owner = VIEW("-"))), "");
+    ck_assert_str_eq(list("t1", filed_kind, ((struct page){OF_P})), "a i h g f e d c b ");
 }
 END_TEST
 
@@ -141,7 +148,7 @@ static void page_through(struct page page, const char *wanted)
     do {
         before = paging.seen.count;
         ck_assert_msg(before < 10, "pages without an end: %s", paging.seen.text);
-        CK_STORE(stores.reader, list, "t1", DOC_CONVERSATION, &page, on_paged, &paging);
+        CK_STORE(stores.reader, list, "t1", filed_kind, &page, on_paged, &paging);
         page.has_cursor = true;
         page.rank = paging.rank;
         page.ord = paging.ord;
@@ -167,7 +174,8 @@ static const struct {
 
 START_TEST(pages_stay_right_while_rows_arrive)
 {
-    page_through(paged[_i].page, paged[_i].text);
+    filed_kind = filed_kinds[(size_t)_i / countof(paged)];
+    page_through(paged[(size_t)_i % countof(paged)].page, paged[(size_t)_i % countof(paged)].text);
 }
 END_TEST
 
@@ -261,6 +269,7 @@ static bool on_change(void *ctx, const struct change *c)
 
 START_TEST(a_walk_gives_whole_documents_by_key)
 {
+    filed_kind = filed_kinds[_i];
     struct change changes[] = {filed("b", 1, 2, "open", "@ann"), filed("a/0", 3, 4, "", ""),
                                filed("a", 5, 6, "shut", ""), filed("~", -7, 8, "open", "")},
                   others[] = {{DOC_MESSAGE, VIEW("m"), {.parent = VIEW("b")}, VIEW("1")}},
@@ -281,8 +290,8 @@ START_TEST(a_walk_gives_whole_documents_by_key)
     store_put("t10", second, 1);
     for (size_t i = 0; i < countof(rows); i++) {
         struct seen seen = {.stop_after = rows[i].stop_after};
-        CK_STORE(stores.reader, scan, "t1", DOC_CONVERSATION, view_of(rows[i].after), rows[i].limit,
-                 on_change, &seen);
+        CK_STORE(stores.reader, scan, "t1", filed_kind, view_of(rows[i].after), rows[i].limit, on_change,
+                 &seen);
         ck_assert_str_eq(seen.text, rows[i].text);
     }
 }
@@ -384,13 +393,13 @@ END_TEST
 
 void contract_docs_add(TCase *t)
 {
-    tcase_add_test(t, lists_are_newest_first_and_page_on);
-    tcase_add_test(t, filed_lists_narrow_to_states_and_owners);
-    tcase_add_test(t, a_document_that_changes_moves_between_lists);
-    tcase_add_loop_test(t, pages_stay_right_while_rows_arrive, 0, countof(paged));
+    tcase_add_loop_test(t, lists_are_newest_first_and_page_on, 0, 2);
+    tcase_add_loop_test(t, filed_lists_narrow_to_states_and_owners, 0, countof(filed_kinds));
+    tcase_add_loop_test(t, a_document_that_changes_moves_between_lists, 0, countof(filed_kinds));
+    tcase_add_loop_test(t, pages_stay_right_while_rows_arrive, 0, countof(filed_kinds) * countof(paged));
     tcase_add_test(t, many_are_read_at_once);
     tcase_add_test(t, a_crowd_is_read_whole);
-    tcase_add_test(t, a_walk_gives_whole_documents_by_key);
+    tcase_add_loop_test(t, a_walk_gives_whole_documents_by_key, 0, countof(filed_kinds));
     tcase_add_test(t, what_is_old_expires_oldest_first);
     tcase_add_test(t, what_is_beyond_the_newest_goes_oldest_first);
     tcase_add_test(t, what_was_written_again_is_as_old_as_that);

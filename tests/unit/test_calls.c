@@ -201,7 +201,8 @@ START_TEST(replay_gives_what_was_missed)
         snprintf(request, sizeof request,
                  "{\"op\":\"replay\",\"tenantId\":\"t1\",\"epoch\":\"%s\",\"after\":%d,\"limit\":%d}", epoch,
                  rows[i].after, rows[i].limit);
-        rpc_answer(stage_store.reader, view_of(request), now_ms, &answer);
+        rpc_answer(&(struct answering){.store = stage_store.reader, .now_wall_ms = now_ms}, view_of(request),
+                   &answer);
         struct view doc, one;
         ck_assert(json_check(buf_view(&answer), JSON_STRICT, &doc, NULL));
         int n = 0;
@@ -213,15 +214,16 @@ START_TEST(replay_gives_what_was_missed)
         ck_assert_int_eq(n, rows[i].count);
         ck_assert(json_is_true(json_get(doc, "complete")) == rows[i].complete);
     }
-    rpc_answer(stage_store.reader,
+    rpc_answer(&(struct answering){.store = stage_store.reader, .now_wall_ms = now_ms},
                VIEW("{\"op\":\"replay\",\"tenantId\":\"t1\",\"epoch\":\"other\",\"after\":1,\"limit\":9}"),
-               now_ms, &answer);
+               &answer);
     ck_assert_ptr_nonnull(strstr(answer.data, "\"events\":[],\"complete\":false"));
-    rpc_answer(stage_store.reader, VIEW("{\"op\":\"heads\",\"tenants\":[\"t1\",\"new\"],\"latest\":true}"),
-               now_ms, &answer);
+    rpc_answer(&(struct answering){.store = stage_store.reader, .now_wall_ms = now_ms},
+               VIEW("{\"op\":\"heads\",\"tenants\":[\"t1\",\"new\"],\"latest\":true}"), &answer);
     ck_assert_ptr_nonnull(strstr(answer.data, "\"new\":{\"epoch\":\"\",\"seq\":0}"));
     ck_assert_ptr_nonnull(strstr(answer.data, "\"seq\":10}"));
-    rpc_answer(stage_store.reader, VIEW("{\"op\":\"destroy\"}"), now_ms, &answer);
+    rpc_answer(&(struct answering){.store = stage_store.reader, .now_wall_ms = now_ms},
+               VIEW("{\"op\":\"destroy\"}"), &answer);
     ck_assert_ptr_nonnull(strstr(answer.data, "\"ok\":false"));
     buf_free(&events);
     buf_free(&answer);

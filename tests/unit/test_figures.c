@@ -238,8 +238,9 @@ START_TEST(a_snapshot_shows_the_tenants_today)
     ck_assert(decide(COMMAND_INBOUND, text_message, NULL));
     stage_commit(&events);
     for (size_t i = 0; i < countof(rows); i++) {
-        rpc_answer(stage_store.reader, VIEW("{\"op\":\"heads\",\"tenants\":[\"t1\"],\"latest\":true}"),
-                   now_ms + rows[i].minutes * MINUTE_MS, &answer);
+        rpc_answer(&(struct answering){.store = stage_store.reader,
+                                       .now_wall_ms = now_ms + rows[i].minutes * MINUTE_MS},
+                   VIEW("{\"op\":\"heads\",\"tenants\":[\"t1\"],\"latest\":true}"), &answer);
         ck_assert_msg(strstr(answer.data, rows[i].messages) != NULL, "%zu: %s", i, answer.data);
     }
     buf_free(&events);

@@ -1,6 +1,6 @@
 /* What commands foretell is what they read: after batch_fetch() deciding asks the store for nothing more. */
 #include "state-manager/core/command.h"
-#include "tests/unit/command_stage.h"
+#include "tests/unit/resource_stage.h"
 #include "tests/unit/suites.h"
 #include <check.h>
 
@@ -115,6 +115,53 @@ START_TEST(what_is_foretold_is_all_that_is_read)
 }
 END_TEST
 
+/* Calls on a profile's resources; what a document itself names is known only when it has been read. */
+static const struct {
+    enum command_type type;
+    const char *operation, *params, *body, *key;
+} writes[] = {
+    {COMMAND_WRITE, "lab.items.create", "{}", "{\"title\":\"abc\"}", "key-1"},
+    {COMMAND_WRITE, "lab.items.update", "{\"id\":\"A\"}", "{\"title\":\"abc\"}", ""},
+    {COMMAND_WRITE, "lab.items.delete", "{\"id\":\"A\"}", "", "key-2"},
+    {COMMAND_WRITE, "lab.boxes.put", "{}", "{\"things\":[]}", ""},
+    {COMMAND_WRITE, "lab.orders.create", "{}", "{\"what\":\"x\"}", ""},
+    {COMMAND_WRITE, "lab.notes.create", "{\"itemId\":\"A\"}", "{\"text\":\"x\"}", ""},
+    {COMMAND_KNOW, "lab.items.list", "{}", "", ""},
+};
+
+static void setup_resources(void)
+{
+    resource_stage_open(STORE_SQLITE);
+    counting = (struct counting){.base = {.ops = &counting_ops, .remote = true}};
+}
+
+START_TEST(what_is_foretold_of_a_write_is_all_that_is_read)
+{
+    static const char item[] = "{\"at\":1,\"ord\":1,\"document\":{\"itemId\":\"A\",\"title\":\"x\","
+                               "\"userId\":\"ann\",\"version\":1}}";
+    struct buf events;
+    int gets, alone;
+    buf_init(&events, 1 << 20);
+    batch_put(batch, DOC_RECORD, VIEW("lab.items/A"), (struct doc_place){.parent = VIEW("lab.items")},
+              view_of(item));
+    stage_commit(&events);
+    struct command c = {.type = writes[_i].type,
+                        .element = view_of(writes[_i].body),
+                        .idempotency_key = view_of(writes[_i].key),
+                        .author = VIEW("ann"),
+                        .operation = profiles_operation(lab, view_of(writes[_i].operation)),
+                        .params = view_of(writes[_i].params),
+                        .claims = VIEW(USER),
+                        .reply = &reply};
+    ck_assert(decide_counted(&c, false, &alone));
+    ck_assert_int_gt(alone, 0);
+    c.duplicate = false;
+    ck_assert(decide_counted(&c, true, &gets));
+    ck_assert_int_eq(gets, 0);
+    buf_free(&events);
+}
+END_TEST
+
 START_TEST(what_is_written_before_it_is_fetched_stays)
 {
     struct buf events;
@@ -141,5 +188,9 @@ Suite *suite_foresight(void)
     tcase_add_loop_test(t, what_is_foretold_is_all_that_is_read, 0, (int)countof(cases));
     tcase_add_test(t, what_is_written_before_it_is_fetched_stays);
     suite_add_tcase(s, t);
+    TCase *resources = tcase_create("resources");
+    tcase_add_checked_fixture(resources, setup_resources, resource_stage_close);
+    tcase_add_loop_test(resources, what_is_foretold_of_a_write_is_all_that_is_read, 0, (int)countof(writes));
+    suite_add_tcase(s, resources);
     return s;
 }

@@ -146,6 +146,35 @@ START_TEST(a_conversation_of_which_nothing_is_known_is_found_by_nothing)
 }
 END_TEST
 
+START_TEST(values_of_any_document_are_found)
+{
+    static const struct {
+        const char *query;
+        bool found;
+    } rows[] = {
+        {"muller", true},   {"MULLER jose", true}, {"muller nobody", false}, {"4711", true},
+        {"471", true},      {"4712", false},       {"tag-2", true},          {"9.5", true},
+        {"true", false},    {"hidden", false},     {"0044 7700", true},      {"07700 900", true},
+        {"7700901", false}, {"77", true},          {"+49", false},           {"", true},
+    };
+    /* of the last two, neither is text */
+    const struct view values[] = {VIEW("\"Jos\xc3\xa9 M\\u00fcller\""),
+                                  VIEW("4711"),
+                                  VIEW("[\"tag-1\", \"Tag-2\", 9.5, [\"hidden\"]]"),
+                                  VIEW("\"+44 (7700) 900-123\""),
+                                  VIEW("true"),
+                                  VIEW("{\"a\":\"hidden\"}"),
+                                  {NULL, 0}};
+    for (size_t i = 0; i < countof(rows); i++) {
+        struct search s;
+        search_init(&s, view_of(rows[i].query));
+        ck_assert_msg(search_finds_any(&s, values, countof(values)) == rows[i].found, "%s", rows[i].query);
+        ck_assert(!search_finds_any(&s, values, 0) == (*rows[i].query != 0));
+        search_finish(&s);
+    }
+}
+END_TEST
+
 START_TEST(queries_have_a_length)
 {
     char text[SEARCH_BYTES_MAX + 2];
@@ -174,6 +203,7 @@ Suite *suite_search(void)
     tcase_add_test(t, folding_ends_in_one_step);
     tcase_add_test(t, every_word_must_be_found);
     tcase_add_test(t, a_conversation_of_which_nothing_is_known_is_found_by_nothing);
+    tcase_add_test(t, values_of_any_document_are_found);
     tcase_add_test(t, queries_have_a_length);
     suite_add_tcase(s, t);
     return s;

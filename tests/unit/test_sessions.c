@@ -133,7 +133,8 @@ START_TEST(sessions_come_in_pages_of_bytes)
     buf_init(&answer, ANSWER_MAX);
     do {
         snprintf(request, sizeof request, "{\"op\":\"sessions\",\"tenantId\":\"t1\",\"after\":\"%s\"}", next);
-        rpc_answer(stage_store.reader, view_of(request), now_ms, &answer);
+        rpc_answer(&(struct answering){.store = stage_store.reader, .now_wall_ms = now_ms}, view_of(request),
+                   &answer);
         ck_assert(answer.len < SESSIONS_BYTES + 2 * BYTES);
         ck_assert(json_check(buf_view(&answer), JSON_STRICT, &doc, NULL) &&
                   json_is_true(json_get(doc, "ok")));
@@ -259,14 +260,15 @@ START_TEST(all_of_a_tenants_revocations_are_known)
     ck_assert(admits(&r, "ann", "token 1200", 1));
     revocations_finish(&r);
     buf_init(&answer, ANSWER_MAX);
-    rpc_answer(stage_store.reader, VIEW("{\"op\":\"heads\",\"tenants\":[\"t1\",\"t2\"],\"latest\":true}"),
-               now_ms, &answer);
+    rpc_answer(&(struct answering){.store = stage_store.reader, .now_wall_ms = now_ms},
+               VIEW("{\"op\":\"heads\",\"tenants\":[\"t1\",\"t2\"],\"latest\":true}"), &answer);
     ck_assert(json_check(buf_view(&answer), JSON_STRICT, &doc, NULL));
     for (struct json_iter it = json_iter(json_path(doc, "revocations.t1")); json_next_element(&it, &one);)
         told++;
     ck_assert_int_eq(told, 1200);
     ck_assert(view_is(json_path(doc, "revocations.t2"), "[]"));
-    rpc_answer(stage_store.reader, VIEW("{\"op\":\"heads\",\"tenants\":[\"t1\"]}"), now_ms, &answer);
+    rpc_answer(&(struct answering){.store = stage_store.reader, .now_wall_ms = now_ms},
+               VIEW("{\"op\":\"heads\",\"tenants\":[\"t1\"]}"), &answer);
     ck_assert_ptr_null(strstr(answer.data, "revocations"));
     buf_free(&answer);
 }
