@@ -136,7 +136,7 @@ static struct token_rules *make_rules(const struct settings *s, struct err *err)
 {
     /* The conformance profile asks for no tokens: without a secret its /ws lets nobody in. */
     char nobodys[64];
-    bool open = s->policy.profile == PROFILE_CONFORMANCE && !*s->jwt_secret;
+    bool open = s->policy.conformance && !*s->jwt_secret;
     crypto_random_id("nobody signs with this ", nobodys);
     struct token_options options = {.algorithm = s->jwt_alg,
                                     .secret = open ? nobodys : s->jwt_secret,

@@ -1,8 +1,10 @@
 #include "portal-gateway/settings.h"
 #include "portal-gateway/advertise.h"
+#include "shared/event.h"
+#include "shared/json.h"
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 const struct config_row gateway_settings_rows[] = {
     CONFIG_TEXT_ROW("AMQP_URL", amqp_url, "amqp://guest:guest@127.0.0.1:5672/", 0,
@@ -10,7 +12,7 @@ const struct config_row gateway_settings_rows[] = {
     CONFIG_TEXT_ROW("EVENTS_EXCHANGE", exchange, "waba.agent-portal.events", CONFIG_REQUIRED,
                     "topic exchange that the state-managers publish to"),
     CONFIG_TEXT_ROW("PROFILE", profile, "agent-portal", 0,
-                    "what the sockets are for: a name or the path of a profile's file"),
+                    "the systems that run here: names or paths of profiles, commas between"),
     CONFIG_CHOICE_ROW("LOG_LEVEL", log_level, "info", "error warn info debug",
                       "debug: one line per event delivered"),
     CONFIG_TEXT_ROW(
@@ -99,40 +101,72 @@ enum {
     BURST_PAYLOADS = 4             /* and so many messages of MAX_PAYLOAD bytes, in any case */
 };
 
-static const char *const profile_names[] = {
-#define X(id, name) name,
-    PROFILES(X)
-#undef X
-};
-
-/* The name, without folder and ending: deploy/profiles/conformance.json is the profile `conformance`. */
-static bool find_profile(struct settings *s, struct buf *faults)
+static bool load_profiles(struct settings *s, struct buf *faults)
 {
-    const char *slash = strrchr(s->profile, '/'), *name = slash ? slash + 1 : s->profile;
-    size_t n = strlen(name);
-    if (n > 5 && !strcmp(name + n - 5, ".json"))
-        n -= 5;
-    for (size_t i = 0; i < countof(profile_names); i++)
-        if (view_is((struct view){name, n}, profile_names[i])) {
-            s->policy.profile = (enum profile)i;
-            return !slash || !access(s->profile, R_OK) ||
-                   !buf_addf(faults, "PROFILE: %s cannot be read\n", s->profile);
-        }
-    return !buf_addf(faults, "PROFILE: %s is none of agent-portal, conformance\n", s->profile);
+    s->profiles = profiles_load(s->profile, faults);
+    if (!s->profiles)
+        return false;
+    s->policy.conformance = profiles_has_builtin(s->profiles, BUILTIN_CONFORMANCE);
+    s->policy.agent_portal = profiles_has_builtin(s->profiles, BUILTIN_AGENT_PORTAL);
+    return !s->policy.conformance || s->profiles->count == 1 ||
+           !buf_addf(faults, "PROFILE: conformance has no tenants, and goes with no other\n");
+}
+
+/* Whether any of them is more than code. */
+static bool are_described(const struct profiles *p)
+{
+    for (size_t i = 0; i < p->count; i++)
+        if (p->items[i]->builtin == BUILTIN_NONE)
+            return true;
+    return false;
+}
+
+static void name_roles(struct json_writer *w, const struct names *roles)
+{
+    char room[PROFILE_NAME_MAX + 8];
+    for (size_t i = 0; i < roles->count; i++) {
+        snprintf(room, sizeof room, "role:%s", roles->items[i]);
+        jw_text(w, view_of(room));
+    }
+}
+
+/* Who hears of who is there: the whole tenant when the portal of agents is one of the systems. False: no
+ * system wants to know. */
+static bool name_presence_rooms(struct settings *s)
+{
+    struct json_writer w;
+    bool wanted = s->policy.agent_portal;
+    buf_init(&s->presence_rooms, EVENT_BODY_MAX);
+    jw_init(&w, &s->presence_rooms);
+    jw_begin(&w, '[');
+    for (size_t i = 0; i < s->profiles->count; i++) {
+        const struct profile *p = s->profiles->items[i];
+        wanted |= p->has_presence;
+        if (p->has_presence && !p->presence_rooms.count)
+            name_roles(&w, &p->roles);
+        for (size_t k = 0; p->has_presence && k < p->presence_rooms.count; k++)
+            jw_text(&w, view_of(p->presence_rooms.items[k]));
+    }
+    jw_end(&w, ']');
+    return wanted;
 }
 
 /* What suites of the protocol send is nobody's flood. */
 static struct rate rate_of(const struct settings *s, int64_t per_second, int64_t at_least)
 {
     int64_t at_once = per_second * BURST_S;
-    return (struct rate){.per_second = s->policy.profile == PROFILE_CONFORMANCE ? 0 : per_second,
+    return (struct rate){.per_second = s->policy.conformance ? 0 : per_second,
                          .at_once = at_once > at_least ? at_once : at_least};
 }
 
 static void fill_policy(struct settings *s)
 {
+    bool has_presence = name_presence_rooms(s);
     s->policy = (struct policy){
-        .profile = s->policy.profile,
+        .conformance = s->policy.conformance,
+        .agent_portal = s->policy.agent_portal,
+        .profiles = are_described(s->profiles) ? s->profiles : NULL,
+        .presence_rooms = s->policy.agent_portal ? (struct view){NULL, 0} : buf_view(&s->presence_rooms),
         .ping_interval_ms = s->ping_interval_ms,
         .ping_timeout_ms = s->ping_timeout_ms,
         .connect_timeout_ms = s->connect_timeout_ms,
@@ -156,7 +190,7 @@ static void fill_policy(struct settings *s)
         .lag_ms = s->lag_s * 1000,
         .ring_ms = s->lag_s * 1000 > RING_LEAST_MS ? s->lag_s * 1000 : RING_LEAST_MS,
         .bind_all_over = BIND_ALL_OVER,
-        .presence_users = (size_t)s->presence_users,
+        .presence_users = has_presence ? (size_t)s->presence_users : 0,
         .presence_lease_ms = s->presence_lease_s * 1000,
         .recovery = s->recovery,
     };
@@ -192,7 +226,7 @@ static bool check_secrets(const struct settings *s, struct buf *faults)
     if (s->demo)
         return true;
     bool fine = check_secret("RELAY_SECRET", s->relay_secret, false, faults);
-    if (strcmp(s->jwt_alg, "HS256") != 0 || s->policy.profile == PROFILE_CONFORMANCE)
+    if (strcmp(s->jwt_alg, "HS256") != 0 || s->policy.conformance)
         return fine;
     fine &= check_secret("JWT_SECRET", s->jwt_secret, true, faults);
     fine &= check_secret("JWT_SECRET_PREVIOUS", s->jwt_secret_previous, false, faults);
@@ -203,7 +237,7 @@ bool gateway_settings_load(struct settings *s, struct buf *faults)
 {
     *s = (struct settings){0};
     if (!config_load(s, gateway_settings_rows, countof(gateway_settings_rows), faults) ||
-        !find_profile(s, faults) || !check_advertise_url(s, faults) || !read_proxies(s, faults) ||
+        !load_profiles(s, faults) || !check_advertise_url(s, faults) || !read_proxies(s, faults) ||
         !check_secrets(s, faults))
         return false;
     if (!log_level_parse(s->log_level, &s->threshold))
@@ -215,5 +249,7 @@ bool gateway_settings_load(struct settings *s, struct buf *faults)
 void gateway_settings_free(struct settings *s)
 {
     networks_free(&s->proxies);
+    profiles_free(s->profiles);
+    buf_free(&s->presence_rooms);
     config_free(s, gateway_settings_rows, countof(gateway_settings_rows));
 }

@@ -11,6 +11,7 @@
 #include "shared/compiler.h"
 #include "shared/config.h"
 #include "shared/log.h"
+#include "shared/profile.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -34,9 +35,11 @@ struct settings {
     int64_t presence_users, presence_lease_s;
     int64_t drain_s;
     char *www_dir, *client_dir;
-    enum log_level threshold; /* of log_level */
-    struct networks proxies;  /* of trusted_proxies */
-    struct policy policy;     /* what core needs of all this */
+    enum log_level threshold;  /* of log_level */
+    struct networks proxies;   /* of trusted_proxies */
+    struct profiles *profiles; /* of profile */
+    struct buf presence_rooms; /* JSON array */
+    struct policy policy;      /* what core needs of all this */
 };
 
 extern const struct config_row gateway_settings_rows[];

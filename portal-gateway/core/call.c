@@ -66,12 +66,19 @@ static bool has_place(const struct session *s, size_t bytes)
     return count < CALLS_MAX && bytes <= CALL_BYTES_MAX;
 }
 
+void call_drop(struct call *c)
+{
+    list_unlink(&c->in_calls);
+    free(c->more);
+    free(c);
+}
+
 static void settle(struct call *c, const struct answer *a)
 {
     struct session *s = c->s;
     list_unlink(&c->in_calls);
     c->on_answer(c, a);
-    free(c);
+    call_drop(c);
     if (s->control_count && !s->blocked)
         session_pump(s);
 }
@@ -126,7 +133,6 @@ void client_forget(struct session *s)
         struct call *c = container_of(node, struct call, in_calls);
         asks_cancel(s->hub, &c->ask);
         rights_cancel(&c->wait);
-        list_unlink(&c->in_calls);
-        free(c);
+        call_drop(c);
     }
 }

@@ -42,15 +42,18 @@ struct call {
     char subject[EVENT_ROOM_BYTES_MAX + 1]; /* a room, a conversation */
     char key[CALL_KEY_MAX + 1];
     bool flag;
+    void *more; /* owned: freed with the call */
 };
 
 /* NULL: the session has too many already, or over so many bytes; that was answered. `bytes` are those of the
  * request that will be asked. on_answer gets the answer, once; the call ends behind it. */
 struct call *call_begin(struct session *s, const char *event, const struct receipt *receipt, size_t bytes,
                         void (*on_answer)(struct call *c, const struct answer *a)) MUSTCHECK;
-/* One of the two follows at once. on_answer may come from within call_ask_right(). */
+/* One of the three follows at once. on_answer may come from within call_ask_right(). */
 void call_ask(struct call *c, struct view request);
 void call_ask_right(struct call *c, struct view room);
+/* Nothing is asked: there will be no answer. */
+void call_drop(struct call *c);
 
 /* An answer: {"ok":true, to be filled and then sent by accept_send(). */
 struct acceptance {

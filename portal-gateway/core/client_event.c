@@ -1,7 +1,9 @@
 #include "portal-gateway/core/client_event.h"
+#include "portal-gateway/core/admission.h"
 #include "portal-gateway/core/call.h"
 #include "portal-gateway/core/hub.h"
 #include "portal-gateway/core/presence.h"
+#include "portal-gateway/core/profile_event.h"
 #include "portal-gateway/core/session.h"
 #include "portal-gateway/core/tenant.h"
 #include "portal-gateway/core/typing.h"
@@ -19,7 +21,7 @@ enum {
 struct saying {
     struct session *s;
     const char *event;
-    struct view argument;
+    struct view argument; /* the first; empty: none */
     const struct receipt *receipt;
 };
 
@@ -157,36 +159,49 @@ static void mark_read(const struct saying *y)
 
 static void on_may_type(struct call *c, const struct answer *a)
 {
+    struct typing_spot spot;
     if (!a->ok) {
         refuse_client(c->s, c->event, &c->receipt, a->code, a->text);
         return;
     }
-    typing_say(c->s->tenant->typing, c->s, c->subject, c->flag);
-    accept_plain(c->s, &c->receipt);
+    if (typing_spot_of(c->s->hub->policy, view_of(c->subject), &spot) &&
+        admission_opens(c->s, view_of(spot.room), a->body)) {
+        typing_say(c->s->tenant->typing, c->s, &spot, c->flag);
+        accept_plain(c->s, &c->receipt);
+    } else {
+        refuse_because(c->s, c->event, &c->receipt, ERR_DENIED, "that room is not yours");
+    }
 }
 
 static void say_typing(const struct saying *y)
 {
-    char id[CONVERSATION_ID_MAX + 1], room[sizeof CONVERSATION_ROOM + CONVERSATION_ID_MAX];
+    struct typing_spot spot;
     struct view is_typing = json_get(y->argument, "isTyping");
-    if (!read_conversation(y, id))
-        return;
+    bool by_token;
     if (json_type(is_typing) != JSON_BOOL) {
         fail(y, ERR_INVALID, "isTyping must be true or false");
         return;
     }
-    snprintf(room, sizeof room, CONVERSATION_ROOM "%s", id);
-    if (session_is_in(y->s, view_of(room))) {
-        typing_say(y->s->tenant->typing, y->s, id, json_is_true(is_typing));
+    if (!typing_spot_named(y->s->hub->policy, y->argument, &spot)) {
+        fail(y, ERR_INVALID, "conversationId, or what the profile names, must be the id of one");
+        return;
+    }
+    enum admission admission = admission_of(y->s, view_of(spot.room), &by_token);
+    if (admission == ADMISSION_GRANTED || session_is_in(y->s, view_of(spot.room))) {
+        typing_say(y->s->tenant->typing, y->s, &spot, json_is_true(is_typing));
         accept_plain(y->s, y->receipt);
+        return;
+    }
+    if (admission == ADMISSION_DENIED) {
+        fail(y, ERR_DENIED, "that room is not yours");
         return;
     }
     struct call *c = call_begin(y->s, y->event, y->receipt, 0, on_may_type);
     if (!c)
         return;
-    memcpy(c->subject, id, sizeof id);
+    memcpy(c->subject, spot.room, sizeof spot.room);
     c->flag = json_is_true(is_typing);
-    call_ask_right(c, view_of(room));
+    call_ask_right(c, view_of(spot.room));
 }
 
 static void set_presence(const struct saying *y)
@@ -236,45 +251,50 @@ static void refresh_token(const struct saying *y)
 
 /* --- the table --- */
 
-/* name, what it does */
-#define CLIENT_EVENTS(X)                        \
-    X("send_message", send_message)             \
-    X("mark_read", mark_read)                   \
-    X("typing", say_typing)                     \
-    X("set_presence", set_presence)             \
-    X("join_conversation", join_conversation)   \
-    X("leave_conversation", leave_conversation) \
-    X("refresh_token", refresh_token)
+/* name, what it does, whether it is about conversations */
+#define CLIENT_EVENTS(X)                              \
+    X("send_message", send_message, true)             \
+    X("mark_read", mark_read, true)                   \
+    X("typing", say_typing, false)                    \
+    X("set_presence", set_presence, false)            \
+    X("join_conversation", join_conversation, true)   \
+    X("leave_conversation", leave_conversation, true) \
+    X("refresh_token", refresh_token, false)
 
 static const struct client_row {
     const char *name;
     void (*take)(const struct saying *y);
+    bool of_conversations;
 } rows[] = {
-#define X(name, take) {name, take},
+#define X(name, take, of_conversations) {name, take, of_conversations},
     CLIENT_EVENTS(X)
 #undef X
 };
 
-static const struct client_row *find(struct view name)
+static const struct client_row *find(const struct policy *policy, struct view name)
 {
     for (size_t i = 0; i < countof(rows); i++)
-        if (json_type(name) == JSON_STRING && json_string_is(name, rows[i].name))
+        if ((policy->agent_portal || !rows[i].of_conversations) && json_type(name) == JSON_STRING &&
+            json_string_is(name, rows[i].name))
             return &rows[i];
     return NULL;
 }
 
-bool client_event(struct session *s, struct view name, struct view argument, const struct receipt *receipt)
+bool client_event(struct session *s, struct view name, const struct arguments *args,
+                  const struct receipt *receipt)
 {
-    const struct client_row *row = find(name);
-    if (row)
-        row->take(&(struct saying){s, row->name, argument, receipt});
-    return row != NULL;
+    const struct client_row *row = find(s->hub->policy, name);
+    if (!row)
+        return profile_event(s, name, args, receipt);
+    row->take(&(struct saying){s, row->name, args->items[0], receipt});
+    return true;
 }
 
 bool client_binary_event(struct session *s, struct view name, const struct receipt *receipt)
 {
-    const struct client_row *row = find(name);
-    if (row)
-        refuse_because(s, row->name, receipt, ERR_INVALID, "binary values are not taken");
-    return row != NULL;
+    const struct client_row *row = find(s->hub->policy, name);
+    const char *event = row ? row->name : profile_event_name(s->hub->policy, name);
+    if (event)
+        refuse_because(s, event, receipt, ERR_INVALID, "binary values are not taken");
+    return event != NULL;
 }

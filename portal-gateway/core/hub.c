@@ -78,7 +78,7 @@ size_t hub_session_count(const struct hub *h)
 
 bool hub_is_ready(const struct hub *h)
 {
-    return h->policy->profile == PROFILE_CONFORMANCE || (h->feed_up && h->heads_once);
+    return h->policy->conformance || (h->feed_up && h->heads_once);
 }
 
 void hub_drain(struct hub *h, size_t max)

@@ -6,25 +6,19 @@
 #define PORTAL_GATEWAY_CORE_POLICY_H
 
 #include "portal-gateway/core/rate.h"
+#include "shared/profile.h"
+#include "shared/view.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/* What the sockets are for; name as in PROFILE. */
-#define PROFILES(X)                 \
-    X(AGENT_PORTAL, "agent-portal") \
-    X(CONFORMANCE, "conformance")
-
-enum profile {
-#define X(id, name) PROFILE_##id,
-    PROFILES(X)
-#undef X
-};
-
 enum { PRESENCE_USERS_MOST = 1000 };
 
 struct policy {
-    enum profile profile;
+    bool conformance;                /* answers like a mirror: no tokens, no tenants, no broker */
+    bool agent_portal;               /* conversations, and what clients say about them */
+    const struct profiles *profiles; /* the systems that are described by data; NULL: none */
+    struct view presence_rooms;      /* who hears of who is there: JSON array; empty: the whole tenant */
     int64_t ping_interval_ms, ping_timeout_ms;
     int64_t connect_timeout_ms;     /* from the open transport to a live session */
     int64_t upgrade_timeout_ms;     /* from a WebSocket that wants to take over to its "5" */

@@ -176,6 +176,7 @@ static struct record *record_of(struct presence *p, const struct attendance_chan
                                 .class = EVENT_LATEST,
                                 .key = view_of(change->sub),
                                 .rev = ++p->rev,
+                                .rooms = p->t->hub->policy->presence_rooms,
                                 .data = buf_view(&data)};
     crypto_random_id("e_", id);
     buf_init(&body, EVENT_BODY_MAX);
@@ -379,7 +380,7 @@ void presence_tick(struct presence *p, int64_t now_ms)
 struct presence *presence_create(struct tenant *t)
 {
     const struct policy *policy = t->hub->policy;
-    if (policy->profile != PROFILE_AGENT_PORTAL || !policy->presence_users)
+    if (!policy->presence_users)
         return NULL;
     struct presence *p = xcalloc(1, sizeof *p);
     p->t = t;

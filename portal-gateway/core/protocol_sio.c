@@ -83,16 +83,17 @@ static void stream_disconnect(struct session *s, const struct sio_namespace *nsp
 static void stream_event(struct session *s, const struct sio_namespace *nsp, const struct sio_args *args,
                          const uint64_t *ack)
 {
-    struct view name, argument = {NULL, 0};
+    struct view name, argument;
+    struct arguments arguments = {.count = 0};
     struct json_iter it = json_iter(args->array);
     struct receipt receipt = {.wanted = ack != NULL, .ack = ack ? *ack : 0};
     (void)nsp;
     if (!json_next_element(&it, &name))
         return;
-    if (!json_next_element(&it, &argument))
-        argument.n = 0;
+    while (arguments.count < PROFILE_ARGUMENTS_MAX && json_next_element(&it, &argument))
+        arguments.items[arguments.count++] = argument;
     bool known = args->attachment_count ? client_binary_event(s, name, &receipt)
-                                        : client_event(s, name, argument, &receipt);
+                                        : client_event(s, name, &arguments, &receipt);
     if (!known)
         log_debug("unknown_event", "session=%s bytes=%zu", s->id, args->array.n);
 }
@@ -198,7 +199,7 @@ static void kick(struct session *s)
 
 static void on_packet(struct session *s, const struct sio_packet *p, const struct sio_parcel *parcel)
 {
-    const struct sio_namespace *nsp = sio_namespace_find(s->hub->policy->profile, p->nsp);
+    const struct sio_namespace *nsp = sio_namespace_find(s->hub->policy->conformance, p->nsp);
     struct sio_args args = {p->payload, parcel->attachments, parcel->count};
     if (p->type == SIO_DISCONNECT) {
         sio_forget_calls(s, nsp);
@@ -219,7 +220,7 @@ static void open_parcel(struct session *s, const struct sio_parcel *parcel)
     struct sio_packet packet;
     const struct sio_namespace *nsp = NULL;
     if (sio_parse((struct view){parcel->text, parcel->text_n}, &packet, NULL))
-        nsp = sio_namespace_find(s->hub->policy->profile, packet.nsp);
+        nsp = sio_namespace_find(s->hub->policy->conformance, packet.nsp);
     if (nsp && nsp->presence(s, nsp) == SIO_IN) /* it may have been left by a packet before */
         on_packet(s, &packet, parcel);
 }
@@ -253,7 +254,7 @@ static void take_early(struct session *s)
 
 static void on_connect(struct session *s, const struct sio_packet *p)
 {
-    const struct sio_namespace *nsp = sio_namespace_find(s->hub->policy->profile, p->nsp);
+    const struct sio_namespace *nsp = sio_namespace_find(s->hub->policy->conformance, p->nsp);
     if (!nsp)
         refuse(s, p->nsp, "Invalid namespace", NULL);
     else if (nsp->presence(s, nsp) != SIO_OUT) /* connected, or being connected */
@@ -286,7 +287,7 @@ static void on_text_packet(struct session *s, struct view text)
         on_connect(s, &packet);
         return;
     }
-    const struct sio_namespace *nsp = sio_namespace_find(s->hub->policy->profile, packet.nsp);
+    const struct sio_namespace *nsp = sio_namespace_find(s->hub->policy->conformance, packet.nsp);
     if (!nsp || nsp->presence(s, nsp) == SIO_OUT) {
         session_close(s, CLOSE_PROTOCOL);
     } else if (packet.attachments) {
@@ -313,7 +314,7 @@ static void on_binary(struct session *s, struct view bytes)
         sio_parcel_destroy(parcel);
         return;
     }
-    deliver(s, parcel, sio_namespace_find(s->hub->policy->profile, packet.nsp));
+    deliver(s, parcel, sio_namespace_find(s->hub->policy->conformance, packet.nsp));
 }
 
 static void on_base64(struct session *s, struct view text)

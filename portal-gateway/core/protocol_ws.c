@@ -123,7 +123,8 @@ static void on_leave(struct session *s, const struct ws_message *m)
 static void on_emit(struct session *s, const struct ws_message *m)
 {
     struct receipt receipt = receipt_of(m);
-    if (is_in(s, m) && !client_event(s, m->event, m->data, &receipt))
+    struct arguments arguments = {.items = {m->data}, .count = m->data.n > 0};
+    if (is_in(s, m) && !client_event(s, m->event, &arguments, &receipt))
         send_error(s, m->id, "UNKNOWN_EVENT", "nothing here knows this event");
 }
 

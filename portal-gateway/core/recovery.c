@@ -1,4 +1,5 @@
 #include "portal-gateway/core/recovery.h"
+#include "portal-gateway/core/admission.h"
 #include "portal-gateway/core/hub.h"
 #include "portal-gateway/core/inside.h"
 #include "portal-gateway/core/meters.h"
@@ -32,10 +33,11 @@ void recovery_wish_sio(struct session *s, struct view pid, struct view offset)
 static void on_right(struct rights_wait *wait, const struct answer *answer)
 {
     struct wished_room *room = container_of(wait, struct wished_room, wait);
-    bool denied = !strcmp(answer->code, "NOT_FOUND");
-    room->right = answer->ok ? ROOM_GRANTED : denied ? ROOM_DENIED : ROOM_UNKNOWN;
-    if (denied)
-        session_log_refused_room(room->session, room->name, answer->code);
+    bool known = answer->ok || !strcmp(answer->code, "NOT_FOUND");
+    bool granted = answer->ok && admission_opens(room->session, view_of(room->name), answer->body);
+    room->right = !known ? ROOM_UNKNOWN : granted ? ROOM_GRANTED : ROOM_DENIED;
+    if (room->right == ROOM_DENIED)
+        session_log_refused_room(room->session, room->name, err_code_name(ERR_DENIED));
     if (room->right != ROOM_UNKNOWN && !room->session->wish->asking) /* else the next tick asks again */
         tenant_open(room->session->tenant);
 }
@@ -192,8 +194,21 @@ static enum recovery decide_sio(struct session *s)
     return compare_with_stream(s);
 }
 
-/* Whether it is known of every room that the client names; asks for those of which it is not. What the token
- * does not give and is no conversation the state-manager denies. */
+static void find_right(struct session *s, struct wished_room *room)
+{
+    bool by_token;
+    enum admission admission = admission_of(s, view_of(room->name), &by_token);
+    if (admission == ADMISSION_DEPENDS) {
+        room->right = ROOM_ASKED;
+        rights_ask(s->tenant->rights, &room->wait, view_of(room->name), loop_now_ms(s->hub->loop));
+        return;
+    }
+    room->right = admission == ADMISSION_GRANTED ? ROOM_GRANTED : ROOM_DENIED;
+    if (room->right == ROOM_DENIED)
+        session_log_refused_room(s, room->name, err_code_name(ERR_DENIED));
+}
+
+/* Whether it is known of every room that the client names; asks for those of which it is not. */
 static bool knows_rights(struct session *s)
 {
     struct wish *w = s->wish;
@@ -201,10 +216,8 @@ static bool knows_rights(struct session *s)
     w->asking = true;
     for (size_t i = 0; i < w->room_count; i++) {
         struct wished_room *room = &w->rooms[i];
-        if (room->right == ROOM_UNKNOWN) {
-            room->right = ROOM_ASKED;
-            rights_ask(s->tenant->rights, &room->wait, view_of(room->name), loop_now_ms(s->hub->loop));
-        }
+        if (room->right == ROOM_UNKNOWN)
+            find_right(s, room);
         known &= room->right == ROOM_GRANTED || room->right == ROOM_DENIED;
     }
     w->asking = false;

@@ -3,6 +3,7 @@
  * the client asked for is asked of the state-manager again. A token that is refused changes nothing: the one
  * before holds until its end.
  */
+#include "portal-gateway/core/admission.h"
 #include "portal-gateway/core/call.h"
 #include "portal-gateway/core/hello.h"
 #include "portal-gateway/core/hub.h"
@@ -34,19 +35,23 @@ static void accept_token(struct session *s, const struct receipt *receipt)
     accept_send(s, receipt, &r);
 }
 
+static void lose(struct session *s, struct view room)
+{
+    static const struct receipt nobody;
+    log_warn("room_lost", "session=%s tenant=%s user=\"%s\" room=\"%.*s\"", s->id, tenant_id(s->tenant),
+             s->sub, VIEW_ARG(room));
+    client_leave(s, room, &nobody);
+}
+
 /* Rooms that nobody could say anything about stay: the client was in them by right. */
 static void on_rights(struct call *c, const struct answer *a)
 {
-    static const struct receipt nobody;
     struct session *s = c->s;
     for (unsigned i = s->member.count; a->ok && i > 0; i--) {
         const struct membership *in = &s->member.rooms[i - 1];
         struct view room = name_of(in), right = rights_read(a->body, room);
-        if (!in->asked_for || json_type(right) != JSON_BOOL || json_is_true(right))
-            continue;
-        log_warn("room_lost", "session=%s tenant=%s user=\"%s\" room=\"%.*s\"", s->id, tenant_id(s->tenant),
-                 s->sub, VIEW_ARG(room));
-        client_leave(s, room, &nobody);
+        if (in->asked_for && right.n && !admission_opens(s, room, right))
+            lose(s, room);
     }
     if (!a->ok)
         log_warn("rights_unknown", "session=%s tenant=%s code=%s why=\"%s\"", s->id, tenant_id(s->tenant),
@@ -54,12 +59,28 @@ static void on_rights(struct call *c, const struct answer *a)
     accept_token(s, &c->receipt);
 }
 
-static size_t asked_rooms(const struct session *s, struct view out[static RIGHTS_PER_REQUEST])
+static bool has_asked_for_rooms(const struct session *s)
+{
+    for (unsigned i = 0; i < s->member.count; i++)
+        if (s->member.rooms[i].asked_for)
+            return true;
+    return false;
+}
+
+/* Leaves those that the new token closes; `out` are those that depend on more. */
+static size_t sort_rooms(struct session *s, struct view out[static RIGHTS_PER_REQUEST])
 {
     size_t count = 0;
-    for (unsigned i = 0; i < s->member.count && count < RIGHTS_PER_REQUEST; i++)
-        if (s->member.rooms[i].asked_for)
-            out[count++] = name_of(&s->member.rooms[i]);
+    bool by_token;
+    for (unsigned i = s->member.count; i > 0; i--) { /* the last one takes the place of one that is left */
+        const struct membership *in = &s->member.rooms[i - 1];
+        enum admission admission =
+            in->asked_for ? admission_of(s, name_of(in), &by_token) : ADMISSION_GRANTED;
+        if (admission == ADMISSION_DEPENDS && count < RIGHTS_PER_REQUEST)
+            out[count++] = name_of(in);
+        if (admission == ADMISSION_DENIED)
+            lose(s, name_of(in));
+    }
     return count;
 }
 
@@ -73,6 +94,18 @@ static void ask_rights(struct call *c, const struct view *rooms, size_t count)
     jw_end(&w, '}');
     call_ask(c, buf_view(&b));
     buf_free(&b);
+}
+
+static void check_rooms(struct call *c)
+{
+    struct view rooms[RIGHTS_PER_REQUEST];
+    size_t count = sort_rooms(c->s, rooms);
+    if (count) {
+        ask_rights(c, rooms, count);
+        return;
+    }
+    accept_token(c->s, &c->receipt);
+    call_drop(c);
 }
 
 /* The claims of a token that may stand in for the one before; the caller's. */
@@ -100,21 +133,20 @@ static void take(struct session *s, const struct claims *claims)
 
 void client_refresh(struct session *s, struct view token, const struct receipt *receipt)
 {
-    struct view rooms[RIGHTS_PER_REQUEST];
     enum refusal why = REFUSAL_TOKEN_INVALID;
     struct claims *claims = verify(s, token, &why);
     if (!claims) {
         refuse_client(s, event, receipt, refusal_code(why), refusal_text(why));
         return;
     }
-    size_t count = asked_rooms(s, rooms);
-    struct call *c = count ? call_begin(s, event, receipt, 0, on_rights) : NULL;
-    if (c || !count)
+    bool asks = has_asked_for_rooms(s);
+    struct call *c = asks ? call_begin(s, event, receipt, 0, on_rights) : NULL;
+    if (c || !asks)
         take(s, claims);
     claims_release(claims);
     free(claims);
     if (c)
-        ask_rights(c, rooms, count);
-    else if (!count)
+        check_rooms(c);
+    else if (!asks)
         accept_token(s, receipt);
 }

@@ -4,6 +4,11 @@
 #include "shared/token.h"
 #include <stdlib.h>
 
+struct revocation {
+    int64_t before_ms;
+    bool may_return;
+};
+
 void revoked_init(struct revoked *r)
 {
     *r = (struct revoked){0};
@@ -15,9 +20,9 @@ static void clear(struct map *m)
 {
     size_t at = 0;
     struct view key;
-    void *before;
-    while (map_next(m, &at, &key, &before))
-        free(before);
+    void *revocation;
+    while (map_next(m, &at, &key, &revocation))
+        free(revocation);
     map_free(m);
 }
 
@@ -33,34 +38,43 @@ static void raise_to(int64_t *value, int64_t before_ms)
         *value = before_ms;
 }
 
-static void put(struct map *m, const char *name, int64_t before_ms)
+static void put(struct map *m, const char *name, int64_t before_ms, bool may_return)
 {
-    int64_t *known = map_get(m, view_of(name));
+    struct revocation *known = map_get(m, view_of(name));
     if (!known) {
         known = xcalloc(1, sizeof *known);
         map_put(m, view_of(name), known);
     }
-    raise_to(known, before_ms);
+    if (before_ms >= known->before_ms)
+        known->may_return = may_return;
+    raise_to(&known->before_ms, before_ms);
 }
 
 void revoked_add(struct revoked *r, struct view data)
 {
     char name[TOKEN_NAME_MAX + 1];
     int64_t before_ms;
+    bool may_return = json_is_true(json_get(data, "mayReturn"));
     if (!json_i64(json_get(data, "before"), &before_ms))
         return;
     if (json_copy_string(json_get(data, "jti"), name, sizeof name))
-        put(&r->tokens, name, before_ms);
+        put(&r->tokens, name, before_ms, may_return);
     else if (json_copy_string(json_get(data, "sub"), name, sizeof name))
-        put(&r->users, name, before_ms);
+        put(&r->users, name, before_ms, may_return);
     else
         raise_to(&r->everyone_before_ms, before_ms);
 }
 
 static bool covers(const struct map *m, const char *name, int64_t issued_ms)
 {
-    const int64_t *before = map_get(m, view_of(name));
-    return before && issued_ms < *before;
+    const struct revocation *known = map_get(m, view_of(name));
+    return known && issued_ms < known->before_ms;
+}
+
+bool revoked_may_return(const struct revoked *r, const char *sub)
+{
+    const struct revocation *known = map_get(&r->users, view_of(sub));
+    return known && known->may_return;
 }
 
 bool revoked_has(const struct revoked *r, const char *sub, const char *jti, int64_t issued_ms)

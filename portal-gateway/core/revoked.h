@@ -14,13 +14,16 @@
 
 struct revoked {
     int64_t everyone_before_ms; /* wall clock; 0: not */
-    struct map users, tokens;   /* sub, jti -> int64_t */
+    struct map users, tokens;   /* sub, jti -> struct revocation */
 };
 
 void revoked_init(struct revoked *r);
 void revoked_finish(struct revoked *r);
-/* {"sub"?,"jti"?,"before"}: as the state-manager keeps it and as the event says it. */
+/* {"sub"?,"jti"?,"before","mayReturn"?}: as the state-manager keeps it and as the event says it. */
 void revoked_add(struct revoked *r, struct view data);
+/* Whether the user's tokens were revoked because they say something else by now: he is to come back with
+ * another. */
+bool revoked_may_return(const struct revoked *r, const char *sub);
 /* Whether what was issued to that user at that moment (0: nobody knows when) is revoked; jti "" where there
  * is none. */
 bool revoked_has(const struct revoked *r, const char *sub, const char *jti, int64_t issued_ms);

@@ -9,12 +9,12 @@
 
 enum { REQUEST_BYTES_MAX = 64 << 10 };
 
-/* A room's: wanted, then asked, then known (where `yes` says what) until its time is over. */
+/* A room's: wanted, then asked, then known until its time is over. */
 struct right {
-    struct list in_list; /* r->wanted, r->asked, or r->known[yes] */
+    struct list in_list; /* r->wanted, r->asked, or r->known[whether there is such a room] */
     struct list waiting; /* of struct rights_wait */
     int64_t until_ms;    /* 0: not known */
-    bool yes;
+    char *said;          /* of the room, JSON; NULL: there is none, or it is not known */
     size_t room_bytes;
     char room[];
 };
@@ -54,6 +54,7 @@ static void forget(struct rights *r, struct right *right)
     r->known_count -= right->until_ms != 0;
     list_unlink(&right->in_list);
     map_remove(&r->by_room, room_of(right));
+    free(right->said);
     free(right);
 }
 
@@ -131,13 +132,13 @@ static void ask_next(struct rights *r)
     buf_free(&b);
 }
 
-static void answer_of(bool yes, struct answer *out)
+static void answer_of(const char *said, struct answer *out)
 {
-    *out = (struct answer){.ok = yes};
-    if (yes)
+    *out = (struct answer){.ok = said != NULL, .body = view_of(said)};
+    if (said)
         return;
     snprintf(out->code, sizeof out->code, "%s", err_code_name(ERR_NOT_FOUND));
-    snprintf(out->text, sizeof out->text, "no such conversation");
+    snprintf(out->text, sizeof out->text, "no such room");
 }
 
 static struct right *first_of(struct list *rights)
@@ -156,10 +157,11 @@ static void make_place(struct rights *r, int64_t now_ms)
         forget(r, first_of(&r->known[list_empty(&r->known[0])]));
 }
 
-static void keep(struct rights *r, struct right *right, bool yes, int64_t now_ms)
+static void keep(struct rights *r, struct right *right, const char *said, int64_t now_ms)
 {
+    bool yes = said != NULL;
     make_place(r, now_ms);
-    right->yes = yes;
+    right->said = said ? xstrdup(said) : NULL;
     right->until_ms = now_ms + (yes ? RIGHTS_YES_MS : RIGHTS_NO_MS);
     list_append(&r->known[yes], &right->in_list);
     r->known_count++;
@@ -189,15 +191,19 @@ static void settle(struct rights *r, struct right *right, const struct answer *a
 {
     struct answer known;
     struct list waiting;
-    answer_of(a->ok && json_is_true(rights_read(a->body, room_of(right))), &known);
+    struct view value = a->ok ? rights_read(a->body, room_of(right)) : (struct view){NULL, 0};
+    bool exists = json_is_true(value) || json_type(value) == JSON_STRING;
+    char *said = exists ? xstrndup(value.p, value.n) : NULL;
+    answer_of(said, &known);
     list_init(&waiting);
     move_all(&waiting, &right->waiting);
     list_unlink(&right->in_list);
     if (a->ok)
-        keep(r, right, known.ok, now_ms);
+        keep(r, right, said, now_ms);
     else
         forget(r, right);
     tell(&waiting, a->ok ? &known : a);
+    free(said);
 }
 
 static void on_rights(struct ask *ask, const struct answer *a)
@@ -229,8 +235,10 @@ void rights_ask(struct rights *r, struct rights_wait *w, struct view room, int64
     struct right *right = map_get(&r->by_room, room);
     struct answer known;
     if (right && right->until_ms > now_ms) {
-        answer_of(right->yes, &known);
+        char *said = right->said ? xstrdup(right->said) : NULL; /* who is told may make us forget it */
+        answer_of(said, &known);
         w->on_answer(w, &known);
+        free(said);
         return;
     }
     if (right && right->until_ms) {

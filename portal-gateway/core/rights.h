@@ -35,14 +35,15 @@ struct rights *rights_create(struct tenant *t);
 /* Nobody may wait any more. NULL-safe. */
 void rights_destroy(struct rights *r);
 void rights_wait_init(struct rights_wait *w, void (*on_answer)(struct rights_wait *, const struct answer *));
-/* on_answer follows, once: ok, or NOT_FOUND, or why nobody knows. It comes from within when it is known. */
+/* on_answer follows, once: ok with what the state-manager says of the room as its body (true, or whose it is:
+ * a string), or NOT_FOUND, or why nobody knows. It comes from within when it is known. */
 void rights_ask(struct rights *r, struct rights_wait *w, struct view room, int64_t now_ms);
 /* Harmless when nothing is waited for. */
 void rights_cancel(struct rights_wait *w);
 
 /* The members that such a question has of its own. */
 void rights_write_rooms(struct json_writer *w, const struct view *rooms, size_t count);
-/* What an answer's body says of a room: true, false, or nothing (empty). */
+/* What an answer's body says of a room: true, false, whose it is, or nothing (empty). */
 struct view rights_read(struct view body, struct view room);
 
 #endif

@@ -286,7 +286,8 @@ static void forget_identity(struct session *s)
     session_forget_claims(s);
     free(s->sub);
     free(s->jti);
-    s->sub = s->jti = NULL;
+    free(s->who);
+    s->sub = s->jti = s->who = NULL;
     s->generation = 0;
     session_set_due(s, DUE_TOKEN_WARNING, 0);
     session_set_due(s, DUE_TOKEN_EXPIRY, 0);

@@ -151,14 +151,15 @@ struct session {
     struct claims *claims;          /* until live; NULL for a stranger */
     char *sub;                      /* the user; NULL for a stranger */
     char *jti;                      /* of its token; NULL: it has none */
-    int64_t issued_ms;              /* its token, wall clock; 0: nobody knows */
-    struct wish *wish;              /* to be recovered, until live; NULL: none */
-    int64_t generation;             /* of the fence; 0: its pid was never redeemed */
-    struct sio_session *sio;        /* of Socket.IO, when it has something to keep; NULL: nothing */
-    struct guest *guest;            /* of its address; NULL: not counted */
-    struct list calls;              /* of its client's that wait for their answer: client_event.c */
-    struct bucket messages, bytes;  /* what the client says */
-    bool present;                   /* counted in its tenant's presence */
+    char *who;               /* its token's claims (claims_write()), where profiles ask for them; else NULL */
+    int64_t issued_ms;       /* its token, wall clock; 0: nobody knows */
+    struct wish *wish;       /* to be recovered, until live; NULL: none */
+    int64_t generation;      /* of the fence; 0: its pid was never redeemed */
+    struct sio_session *sio; /* of Socket.IO, when it has something to keep; NULL: nothing */
+    struct guest *guest;     /* of its address; NULL: not counted */
+    struct list calls;       /* of its client's that wait for their answer: client_event.c */
+    struct bucket messages, bytes; /* what the client says */
+    bool present;                  /* counted in its tenant's presence */
     int64_t expires_wall_ms;
     int64_t due[DUE_COUNT]; /* monotonic ms; 0: not */
     int64_t armed_ms;       /* when the timer fires; 0: it does not */

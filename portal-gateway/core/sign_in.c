@@ -51,11 +51,22 @@ struct claims *session_verify(struct session *s, struct view token, enum refusal
     return NULL;
 }
 
+static void remember_claims(struct session *s, const struct claims *claims)
+{
+    struct buf text;
+    buf_init(&text, TOKEN_MAX_BYTES * 6);
+    claims_write(claims, &text);
+    free(s->who);
+    s->who = buf_detach(&text, NULL);
+}
+
 void session_take_token(struct session *s, const struct claims *claims)
 {
     free(s->jti);
     s->jti = *claims->jti ? xstrdup(claims->jti) : NULL;
     s->issued_ms = claims->issued_at_s * 1000;
+    if (s->hub->policy->profiles)
+        remember_claims(s, claims);
     s->expires_wall_ms = claims->expires_at_s * 1000;
     int64_t left = s->expires_wall_ms - clock_wall_ms(), mono = loop_now_ms(s->hub->loop);
     session_set_due(s, DUE_TOKEN_EXPIRY, mono + left);

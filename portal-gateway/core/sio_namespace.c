@@ -8,9 +8,9 @@ static const struct sio_namespace *find(const struct sio_namespace *rows, size_t
     return NULL;
 }
 
-const struct sio_namespace *sio_namespace_find(enum profile profile, struct view name)
+const struct sio_namespace *sio_namespace_find(bool conformance, struct view name)
 {
-    if (profile == PROFILE_CONFORMANCE)
+    if (conformance)
         return find(sio_mirrors, sio_mirror_count, name);
     return find(&sio_stream, 1, name);
 }

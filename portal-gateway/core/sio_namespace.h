@@ -34,8 +34,8 @@ struct sio_namespace {
                   const uint64_t *ack);
 };
 
-/* The row of a namespace in a profile; NULL: there is none of that name. */
-const struct sio_namespace *sio_namespace_find(enum profile profile, struct view name);
+/* The row of a namespace; NULL: there is none of that name. `conformance`: the mirrors' (policy.h). */
+const struct sio_namespace *sio_namespace_find(bool conformance, struct view name);
 
 /* The tenant's stream: protocol_sio.c. */
 extern const struct sio_namespace sio_stream;

@@ -272,7 +272,12 @@ static void end_if_revoked(const struct tenant *t, struct session *s)
     if (s->state == SESSION_CLOSING || !revoked_has(&t->revoked, s->sub, s->jti ? s->jti : "", s->issued_ms))
         return;
     log_info("session_revoked", "session=%s tenant=%s user=\"%s\"", s->id, t->id, s->sub);
-    s->protocol->kick(s);
+    if (s->state == SESSION_LIVE)
+        session_pump(s); /* what stands before his end is still his to hear */
+    if (s->state == SESSION_CLOSING)
+        return;
+    if (!revoked_may_return(&t->revoked, s->sub))
+        s->protocol->kick(s);
     session_close(s, CLOSE_REVOKED);
 }
 

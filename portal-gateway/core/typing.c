@@ -14,14 +14,14 @@
 enum {
     REPEAT_MS = 3000, /* the same, said again, goes out no more often */
     CHANGE_MS = 500,  /* nor does another; the last one goes out in the end */
-    SAYS_MAX = 8,     /* conversations of one session at a time */
+    SAYS_MAX = 8,     /* spots of one session at a time */
     HEARD_MAX = 4096, /* of a tenant; the oldest ends early */
     BODY_BYTES_MAX = 4096
 };
 
-/* What one session says of one conversation. */
+/* What one session says of one spot. */
 struct say {
-    char conversation[CONVERSATION_ID_MAX + 1];
+    struct typing_spot spot;
     bool wants; /* as the client said last */
     bool told;  /* as the others know it */
     int64_t told_ms;
@@ -38,7 +38,7 @@ struct typist {
 struct heard {
     struct list in_heard;
     int64_t until_ms;
-    char conversation[CONVERSATION_ID_MAX + 1];
+    struct typing_spot spot;
     char user[TOKEN_NAME_MAX + 1];
     char except[TOKEN_NAME_MAX + 1];
 };
@@ -47,14 +47,78 @@ struct typing {
     struct tenant *tenant;
     struct map by_session; /* its id -> struct typist */
     struct list typists;
-    struct map by_name; /* conversation and user -> struct heard */
+    struct map by_name; /* room and user -> struct heard */
     struct list heard;  /* in order of their ends */
 };
 
 struct name {
-    char bytes[CONVERSATION_ID_MAX + 1 + TOKEN_NAME_MAX];
+    char bytes[EVENT_ROOM_BYTES_MAX + 1 + TOKEN_NAME_MAX];
     size_t n;
 };
+
+/* --- spots --- */
+
+struct kind {
+    const char *argument, *prefix, *suffix;
+    bool plain_ids; /* CONVERSATION_ID_MAX letters, digits, _ and - */
+};
+
+/* The kinds of spots one after another; false: that was the last. */
+static bool next_kind(const struct policy *policy, size_t *at, struct kind *out)
+{
+    size_t i = (*at)++, before = policy->agent_portal;
+    if (i < before) {
+        *out = (struct kind){"conversationId", "conversation:", "", true};
+        return true;
+    }
+    for (size_t k = 0; policy->profiles && k < policy->profiles->count; k++) {
+        const struct profile *p = policy->profiles->items[k];
+        if (i - before < p->typing_count) {
+            const struct typing_rule *rule = &p->typing[i - before];
+            *out = (struct kind){rule->argument, rule->prefix, rule->suffix, false};
+            return true;
+        }
+        before += p->typing_count;
+    }
+    return false;
+}
+
+static bool fill_spot(const struct kind *kind, struct view id, struct typing_spot *out)
+{
+    out->argument = kind->argument;
+    if (!id.n || !view_copy(id, out->id, sizeof out->id) ||
+        (kind->plain_ids && !view_is_name(id, CONVERSATION_ID_MAX, "_-")))
+        return false;
+    int n = snprintf(out->room, sizeof out->room, "%s%s%s", kind->prefix, out->id, kind->suffix);
+    return n < (int)sizeof out->room;
+}
+
+bool typing_spot_named(const struct policy *policy, struct view argument, struct typing_spot *out)
+{
+    struct kind kind;
+    char id[TYPING_ID_MAX + 1];
+    for (size_t at = 0; next_kind(policy, &at, &kind);)
+        if (json_copy_string(json_get(argument, kind.argument), id, sizeof id) &&
+            fill_spot(&kind, view_of(id), out))
+            return true;
+    return false;
+}
+
+bool typing_spot_of(const struct policy *policy, struct view room, struct typing_spot *out)
+{
+    struct kind kind;
+    for (size_t at = 0; next_kind(policy, &at, &kind);) {
+        size_t prefix = strlen(kind.prefix), suffix = strlen(kind.suffix);
+        if (room.n <= prefix + suffix || !view_starts(room, kind.prefix))
+            continue;
+        struct view id = {room.p + prefix, room.n - prefix - suffix};
+        if (view_is((struct view){id.p + id.n, suffix}, kind.suffix) && fill_spot(&kind, id, out))
+            return true;
+    }
+    return false;
+}
+
+/* --- life --- */
 
 struct typing *typing_create(struct tenant *t)
 {
@@ -67,14 +131,14 @@ struct typing *typing_create(struct tenant *t)
     return ty;
 }
 
-/* conversation, NUL, user: neither holds a NUL. */
+/* room, NUL, user: neither holds a NUL. */
 static struct name name_of(const struct heard *hd)
 {
     struct name name;
-    size_t conversation = strlen(hd->conversation) + 1, user = strlen(hd->user);
-    memcpy(name.bytes, hd->conversation, conversation);
-    memcpy(name.bytes + conversation, hd->user, user);
-    name.n = conversation + user;
+    size_t room = strlen(hd->spot.room) + 1, user = strlen(hd->user);
+    memcpy(name.bytes, hd->spot.room, room);
+    memcpy(name.bytes + room, hd->user, user);
+    name.n = room + user;
     return name;
 }
 
@@ -106,28 +170,37 @@ void typing_destroy(struct typing *ty)
     free(ty);
 }
 
+static void write_rooms(const struct typing_spot *spot, struct buf *out)
+{
+    buf_init(out, BODY_BYTES_MAX);
+    buf_add_char(out, '[');
+    json_put_string(out, view_of(spot->room));
+    buf_add_char(out, ']');
+}
+
 /* The body of an event. */
 static void write_event(struct buf *out, const struct typing *ty, const struct heard *hd, bool is_typing)
 {
-    char id[EVENT_ID_MAX + 1], room[CONVERSATION_ID_MAX + 24];
-    struct buf data;
+    char id[EVENT_ID_MAX + 1];
+    struct buf data, rooms;
     struct json_writer w;
     crypto_random_id("e_", id);
-    int n = snprintf(room, sizeof room, "[\"conversation:%s\"]", hd->conversation);
+    write_rooms(&hd->spot, &rooms);
     buf_init(&data, BODY_BYTES_MAX);
     jw_init(&w, &data);
     jw_begin(&w, '{');
-    jw_key_text(&w, "conversationId", hd->conversation);
+    jw_key_text(&w, hd->spot.argument, hd->spot.id);
     jw_key_text(&w, "userId", hd->user);
     jw_key_bool(&w, "isTyping", is_typing);
     jw_end(&w, '}');
     struct event_draft draft = {.type = "typing",
                                 .class = EVENT_EPHEMERAL,
-                                .rooms = {room, (size_t)n},
+                                .rooms = buf_view(&rooms),
                                 .except = hd->except,
                                 .data = buf_view(&data)};
     event_encode(out, &draft, ty->tenant->id, id, "", 0, clock_wall_ms());
     buf_free(&data);
+    buf_free(&rooms);
 }
 
 /* --- saying --- */
@@ -135,9 +208,8 @@ static void write_event(struct buf *out, const struct typing *ty, const struct h
 static void publish(struct typing *ty, const struct session *s, struct say *say, int64_t now_ms)
 {
     struct hub *h = ty->tenant->hub;
-    struct heard hd = {0};
+    struct heard hd = {.spot = say->spot};
     struct buf body;
-    memcpy(hd.conversation, say->conversation, sizeof hd.conversation);
     snprintf(hd.user, sizeof hd.user, "%s", s->sub);
     snprintf(hd.except, sizeof hd.except, "%s", s->id);
     say->told = say->wants;
@@ -177,26 +249,25 @@ static struct typist *typist_of(struct typing *ty, struct session *s)
     return tp;
 }
 
-static struct say *find_say(struct typist *tp, const char *conversation_id)
+static struct say *find_say(struct typist *tp, const struct typing_spot *spot)
 {
     for (size_t i = 0; i < tp->count; i++)
-        if (!strcmp(tp->says[i].conversation, conversation_id))
+        if (!strcmp(tp->says[i].spot.room, spot->room))
             return &tp->says[i];
     return NULL;
 }
 
-void typing_say(struct typing *ty, struct session *s, const char *conversation_id, bool is_typing)
+void typing_say(struct typing *ty, struct session *s, const struct typing_spot *spot, bool is_typing)
 {
     int64_t now = loop_now_ms(ty->tenant->hub->loop);
     struct typist *tp = typist_of(ty, s);
     drop_over(tp, now);
-    struct say *say = find_say(tp, conversation_id);
+    struct say *say = find_say(tp, spot);
     if (!say && tp->count == SAYS_MAX)
         return; /* nobody types in so many at once */
     if (!say) {
         say = &tp->says[tp->count++];
-        *say = (struct say){.told = !is_typing, .told_ms = now - REPEAT_MS};
-        snprintf(say->conversation, sizeof say->conversation, "%s", conversation_id);
+        *say = (struct say){.spot = *spot, .told = !is_typing, .told_ms = now - REPEAT_MS};
     }
     say->wants = is_typing;
     if (now - say->told_ms >= (say->wants == say->told ? REPEAT_MS : CHANGE_MS))
@@ -235,20 +306,21 @@ static void tick_says(struct typing *ty, int64_t now_ms)
 /* --- hearing --- */
 
 /* What an event says, when it is one as we write them. */
-static bool read_event(const struct record *r, struct heard *out, bool *is_typing)
+static bool read_event(const struct typing *ty, const struct record *r, struct heard *out, bool *is_typing)
 {
     const struct view data = r->event.data, value = json_get(data, "isTyping");
-    char room[CONVERSATION_ID_MAX + 24];
+    struct buf rooms;
     *out = (struct heard){0};
     *is_typing = json_is_true(value);
     if (json_type(value) != JSON_BOOL || r->event.class != EVENT_EPHEMERAL ||
-        !json_copy_string(json_get(data, "conversationId"), out->conversation, sizeof out->conversation) ||
-        !view_is_name(view_of(out->conversation), CONVERSATION_ID_MAX, "_-") ||
+        !typing_spot_named(ty->tenant->hub->policy, data, &out->spot) ||
         !json_copy_string(json_get(data, "userId"), out->user, sizeof out->user))
         return false;
     memcpy(out->except, r->event.except, sizeof out->except);
-    int n = snprintf(room, sizeof room, "[\"conversation:%s\"]", out->conversation);
-    return view_eq(r->event.rooms, (struct view){room, (size_t)n});
+    write_rooms(&out->spot, &rooms);
+    bool ours = view_eq(r->event.rooms, buf_view(&rooms));
+    buf_free(&rooms);
+    return ours;
 }
 
 /* Says to those here that somebody has stopped. */
@@ -276,7 +348,7 @@ void typing_hear(struct typing *ty, const struct record *r, int64_t now_ms)
 {
     struct heard said;
     bool is_typing;
-    if (!read_event(r, &said, &is_typing))
+    if (!read_event(ty, r, &said, &is_typing))
         return;
     struct name name = name_of(&said);
     struct heard *hd = map_get(&ty->by_name, (struct view){name.bytes, name.n});

@@ -33,7 +33,7 @@ static const struct protocol *protocol_of(const struct endpoint *e, const struct
 {
     if (!view_starts(r->path, "/engine.io"))
         return &protocol_sio;
-    return e->options.hub->policy->profile == PROFILE_CONFORMANCE ? &protocol_eio : NULL;
+    return e->options.hub->policy->conformance ? &protocol_eio : NULL;
 }
 
 static struct session *find(const struct endpoint *e, const struct request *r, const struct eio_query *q)

@@ -115,7 +115,8 @@ void stage_set_up(void)
                                 .publish = keep_publish,
                                 .beat = ignore_beat,
                                 .hear_beats = ignore_all};
-    stage.policy = (struct policy){.ping_interval_ms = 25000,
+    stage.policy = (struct policy){.agent_portal = true,
+                                   .ping_interval_ms = 25000,
                                    .ping_timeout_ms = 20000,
                                    .connect_timeout_ms = 10000,
                                    .upgrade_timeout_ms = 10000,
@@ -160,9 +161,9 @@ char *token_of(const char *sub, const char *more)
     char claims[512];
     struct err err;
     int64_t now = clock_wall_ms() / 1000;
-    snprintf(claims, sizeof claims,
-             "{\"tenantId\":\"%s\",\"sub\":\"%s\",\"role\":\"agent\",\"iat\":%lld,\"exp\":%lld%s}",
-             stage.token_tenant, sub, (long long)now, (long long)now + stage.token_seconds, more);
+    snprintf(claims, sizeof claims, "{\"tenantId\":\"%s\",\"sub\":\"%s\",\"iat\":%lld,\"exp\":%lld%s%s}",
+             stage.token_tenant, sub, (long long)now, (long long)now + stage.token_seconds,
+             strstr(more, "\"role\"") ? "" : ",\"role\":\"agent\"", more);
     return token_sign_hs256(SECRET, claims, &err);
 }
 

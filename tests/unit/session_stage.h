@@ -47,8 +47,8 @@ void stage_set_up(void);
 void stage_tear_down(void);
 
 struct sink *opened(const struct protocol *protocol);
-/* Opened and signed in, its output so far forgotten. `more`: members added to the claims, from the comma on.
- */
+/* Opened and signed in, its output so far forgotten. `more`: members added to the claims, from the comma on;
+ * the role is agent unless it is among them. */
 struct sink *live(const struct protocol *protocol, const char *sub, const char *more);
 void gone(struct sink *k);
 void say(struct sink *k, const char *message);

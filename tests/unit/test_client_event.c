@@ -47,8 +47,8 @@ static const struct {
      "\"command\":\"mark_read\",\"conversationId\":\"c_1\",\"body\":{}}"},
     {"[\"mark_read\",\"c_1\"]", "\"command\":\"mark_read\",\"conversationId\":\"c_1\",\"body\":{}}"},
     {"[\"m\\u0061rk_read\",\"c_1\"]", "\"command\":\"mark_read\",\"conversationId\":\"c_1\",\"body\":{}}"},
-    {"[\"join_conversation\",\"c_1\"]",
-     "\"command\":\"session\",\"body\":{\"pid\":\"PID\",\"room\":\"conversation:c_1\",\"in\":true}}"},
+    {"[\"join_conversation\",\"c_1\"]", "\"command\":\"session\",\"body\":{\"pid\":\"PID\",\"room\":"
+                                        "\"conversation:c_1\",\"in\":true,\"granted\":true}}"},
     {"[\"leave_conversation\",{\"conversationId\":\"c_1\"}]",
      "\"command\":\"session\",\"body\":{\"pid\":\"PID\",\"room\":\"conversation:c_1\",\"in\":false}}"},
 };
@@ -190,7 +190,8 @@ static const struct {
     {"[\"join_conversation\",\"a:b\"]", BAD_ID},
     {"[\"join_conversation\",\"\\u0000\"]", BAD_ID},
     {"[\"leave_conversation\",{\"conversationId\":null}]", BAD_ID},
-    {"[\"typing\",{\"isTyping\":true}]", BAD_ID},
+    {"[\"typing\",{\"isTyping\":true}]",
+     "INVALID\",\"message\":\"conversationId, or what the profile names, must be the id of one"},
     {"[\"typing\",{\"conversationId\":\"c\",\"isTyping\":\"yes\"}]",
      "INVALID\",\"message\":\"isTyping must be true or false"},
     {"[\"typing\",\"c\"]", "INVALID\",\"message\":\"isTyping must be true or false"},

@@ -190,7 +190,7 @@ START_TEST(at_the_end_nothing_more_is_asked)
 END_TEST
 
 #define DENIED  "\"code\":\"DENIED\",\"message\":\"the token does not give this room\""
-#define MISSING "\"code\":\"NOT_FOUND\",\"message\":\"no such conversation\""
+#define MISSING "\"code\":\"NOT_FOUND\",\"message\":\"no such room\""
 
 static const struct {
     const char *type, *room, *answer;

@@ -137,8 +137,8 @@ START_TEST(rooms_that_were_asked_for_are_asked_for_again)
     refresh(p, "u2", "");
     ck_assert_str_eq(heard(p), "");
     ck_assert_str_eq(asked(),
-                     "{\"v\":1,\"op\":\"rights\",\"tenantId\":\"t1\",\"rooms\":[\"conversation:c_1\","
-                     "\"conversation:c_2\"]}");
+                     "{\"v\":1,\"op\":\"rights\",\"tenantId\":\"t1\",\"rooms\":[\"conversation:c_2\","
+                     "\"conversation:c_1\"]}");
     session_join(p->session, VIEW("conversation:c_3")); /* meanwhile */
     settle(stage.asked_token,
            "{\"ok\":true,\"rooms\":{\"conversation:c_1\":false,\"conversation:c_2\":true}}");

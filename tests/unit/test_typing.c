@@ -128,7 +128,7 @@ START_TEST(it_needs_the_right_to_the_conversation)
     ck_assert_uint_eq(stage.publishes, 1);
     ck_assert_str_eq(heard(k), "431[{\"ok\":true}]\n"
                                "432[{\"ok\":false,\"error\":{\"code\":\"NOT_FOUND\",\"message\":\"no such "
-                               "conversation\"}}]\n");
+                               "room\"}}]\n");
 }
 END_TEST
 
