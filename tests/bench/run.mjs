@@ -1,6 +1,6 @@
 // make bench: what a delivery, a connection and a webhook cost, beside the floor (one send() from a bare epoll loop) and
 // the services a Node user would write, all in one run on this machine. Prints one table and writes build/bench.json.
-// BENCH_SECONDS (5) is the length of each measurement; ONLY=delivery,memory,ingest,latency,store selects; store.mjs tells of
+// BENCH_SECONDS (5) is the length of each measurement; ONLY=delivery,memory,ingest,latency,profiles,store selects; store.mjs tells of
 // BENCH_MESSAGES.
 import fs from 'node:fs';
 import os from 'node:os';
@@ -13,10 +13,11 @@ const { Broker } = await import('../lib/broker.mjs');
 const { gateway, stateManager } = await import('../lib/services.mjs');
 const { jwt, rest } = await import('../lib/http.mjs');
 const { build, cpu, end, endAll, installPeers, node, rssKb, tool } = await import('./tools.mjs');
+const { measureProfiles, profileRows } = await import('./profiles.mjs');
 const { measureStore, storeRows } = await import('./store.mjs');
 
 const SECONDS = Number(process.env.BENCH_SECONDS ?? 5);
-const ONLY = (process.env.ONLY ?? 'delivery,memory,ingest,latency,store').split(',');
+const ONLY = (process.env.ONLY ?? 'delivery,memory,ingest,latency,profiles,store').split(',');
 const JWT = 'dev-secret-change-me-0123456789abcdef'; // the peers have them built in
 const WEBHOOK = 'bar-app-secret-0123456789abcdef';
 const PAD = 200;
@@ -143,6 +144,10 @@ async function latency(broker) {
   await ours.end();
 }
 
+async function profiles(broker) {
+  result.profiles = await measureProfiles({ broker, secrets: { jwt: JWT, webhook: WEBHOOK }, dir: RUN_DIR });
+}
+
 async function store(broker) {
   result.store = await measureStore({ broker, secrets: { jwt: JWT, webhook: WEBHOOK }, seconds: SECONDS, dir: RUN_DIR });
 }
@@ -169,6 +174,7 @@ function table() {
     add('', '', `${amqp.per_s} (Node + confirms, no store)`, '');
   }
   if (result.latency) add('webhook -> browser at 200/s, p50 | p99', `${n(result.latency.p50ms, 1)} | ${n(result.latency.p99ms, 1)} ms`, '', 'p99 < 50 ms', result.latency.p99ms < 50);
+  if (result.profiles) profileRows(result.profiles, add);
   if (result.store) storeRows(result.store, add);
   const head = ['', 'Portalcast', 'peer', 'mark', ''];
   const all = [head, ...rows].map((row) => row.map(String));
@@ -189,7 +195,7 @@ try {
   build();
   if (ONLY.some((name) => ['delivery', 'memory', 'ingest'].includes(name))) installPeers();
   broker = await Broker.start(48);
-  for (const [name, run] of Object.entries({ delivery, memory, ingest, latency, store })) {
+  for (const [name, run] of Object.entries({ delivery, memory, ingest, latency, profiles, store })) {
     if (!ONLY.includes(name)) continue;
     console.error(`measuring ${name}`);
     await run(broker);

@@ -19,7 +19,7 @@ const CONCURRENCY = Number(process.env.CONCURRENCY ?? 2);
 const FIRST = ['slow', 'outbox', 'recovery', 'writers', 'durability', 'vanish', 'hostile', 'rolling', 'life', 'recovery-scale', 'portal-clients', 'relay', 'presence', 'lifecycle', 'webhook', 'rest-limits'];
 const STORE = process.env.STORE || 'sqlite';
 // What does not depend on the kind of store is not run for each.
-const FILES_OF = { sqlite: /./, mongo: /^(api|desk|webhook|intake|enriched|tenants|keeping|durability|writers|rest|rest-openapi|rpc|revocations|commands)$/ };
+const FILES_OF = { sqlite: /./, mongo: /^(api|desk|webhook|intake|enriched|tenants|keeping|durability|writers|rest|rest-openapi|rpc|revocations|commands|resources|resource-rpc|preferences|tickets|service-desk|bakery|sixth-system)$/ };
 
 // What takes long and says little of memory and undefined behaviour: SHORT=1 leaves it out (make check, sanitized).
 const LONG = ['slow', 'life', 'rolling', 'recovery-scale', 'outbox', 'durability', 'portal-clients', 'browser', 'page', 'proxy', 'canary'];
