@@ -220,7 +220,7 @@ static bool list_narrowed(struct reading *r, struct narrowing *n)
     if (!add_own(n) || !read_filters(n) || !find_parent(r, parent))
         return false;
     page->owner = take_filed(n, r->o->resource->owner, RECORD_ID_MAX);
-    page->states[0] = take_filed(n, r->o->resource->state, DOC_STATE_MAX);
+    page->states[0] = take_filed(n, record_state(r->o->resource), DOC_STATE_MAX);
     struct listing_rules rules = {.wants = n->count || n->search ? wants : NULL, .shows = shows, .ctx = n};
     return listing_answer(r->store, r->job, DOC_RECORD, &rules);
 }

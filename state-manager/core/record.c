@@ -120,12 +120,21 @@ struct view record_parent(const struct resource *r, const char *value, char room
     return (struct view){room, (size_t)n};
 }
 
+const char *record_state(const struct resource *r)
+{
+    for (size_t i = 0; r->state && i < r->field_count; i++)
+        if (!strcmp(r->fields[i].name, r->state) &&
+            (r->fields[i].choices.count || r->fields[i].type == FIELD_BOOLEAN))
+            return r->state;
+    return NULL;
+}
+
 bool record_place(const struct resource *r, struct view document, struct record_place *out, struct err *err)
 {
     char value[RECORD_TEXT_SIZE];
     *out = (struct record_place){0};
     record_owner(r, document, out->owner);
-    if (r->state && record_text(json_get(document, r->state), value) && strlen(value) <= DOC_STATE_MAX)
+    if (record_state(r) && record_text(json_get(document, r->state), value) && strlen(value) <= DOC_STATE_MAX)
         memcpy(out->state, value, strlen(value) + 1);
     if (r->within && !record_text(json_get(document, r->within), value))
         return err_set(err, ERR_INVALID, "%s must be a text of 1 to %d bytes", r->within, RECORD_ID_MAX);

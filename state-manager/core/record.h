@@ -53,6 +53,10 @@ void record_owner(const struct resource *r, struct view document, char out[stati
 /* The list of documents with that value of the field that the resource is within; NULL: it is within none. */
 struct view record_parent(const struct resource *r, const char *value, char room[static RECORD_PARENT_SIZE]);
 
+/* The field that documents are filed by, NULL: none. It has few values, since lists of all are merged from
+ * those of each; one that may be anything is looked through instead. */
+const char *record_state(const struct resource *r);
+
 struct record_place {
     char parent[RECORD_PARENT_SIZE], state[DOC_STATE_MAX + 1], owner[RECORD_TEXT_SIZE];
 };

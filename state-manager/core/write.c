@@ -56,9 +56,8 @@ void writing_find(struct writing *w, const struct resource *r, const char *id, s
         record_read(batch_get(w->b, DOC_RECORD, record_key(r, id, room)), out);
         return;
     }
-    *out = staged->before;
+    *out = staged->before; /* all that a write does to it makes one version */
     out->document = staged->document;
-    out->version = staged->before.version + 1;
 }
 
 bool writing_weigh(struct writing *w, size_t bytes, struct err *err)

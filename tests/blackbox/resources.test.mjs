@@ -199,7 +199,10 @@ describe('one document', () => {
     const other = await post('Twice');
     assert.deepEqual([other.status, other.json.error.code], [422, 'INVALID']);
     assert.equal((await ok(keeper, 'GET', '/w/tools?q=once')).items.length, 1);
-    assert.equal(heard('t_one', 'tool_made').filter(([, , d]) => d.tool.name === 'Once').length, 1);
+    await ok(keeper, 'POST', '/w/tools', { name: 'After' }, 201);
+    const named = (name) => heard('t_one', 'tool_made').filter(([, , d]) => d.tool.name === name).length;
+    await until('what came after', () => named('After'));
+    assert.equal(named('Once'), 1);
   });
 });
 
@@ -289,6 +292,8 @@ describe("what is somebody's own", () => {
 
   test('catching up over REST gives each what he may hear', async () => {
     const events = async (token) => (await ok(token, 'GET', '/api/v1/events?limit=1000')).items.map((i) => i.event);
+    const { head } = await ok(keeper, 'GET', '/api/v1/events?limit=1');
+    await until('all of it on the exchange', () => world.tap.of(tenant).some((e) => `${e.epoch}-${e.seq}` === head));
     const all = [...world.tap.of(tenant)].sort((a, b) => a.seq - b.seq).map((e) => e.type);
     assert.deepEqual(await events(keeper), all.filter((t) => t !== 'notice'));
     assert.deepEqual(await events(ann), all.filter((t) => !['loan_made'].includes(t)), 'her loan is hers, the desk is not');

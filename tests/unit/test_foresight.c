@@ -115,7 +115,8 @@ START_TEST(what_is_foretold_is_all_that_is_read)
 }
 END_TEST
 
-/* Calls on a profile's resources; what a document itself names is known only when it has been read. */
+/* Calls on a profile's resources, and a join of one's room; what a document itself names is known only when
+ * it has been read. */
 static const struct {
     enum command_type type;
     const char *operation, *params, *body, *key;
@@ -126,6 +127,7 @@ static const struct {
     {COMMAND_WRITE, "lab.boxes.put", "{}", "{\"things\":[]}", ""},
     {COMMAND_WRITE, "lab.orders.create", "{}", "{\"what\":\"x\"}", ""},
     {COMMAND_WRITE, "lab.notes.create", "{\"itemId\":\"A\"}", "{\"text\":\"x\"}", ""},
+    {COMMAND_SESSION, "", "", "{\"pid\":\"p1\",\"room\":\"item-A\",\"in\":true}", ""},
     {COMMAND_KNOW, "lab.items.list", "{}", "", ""},
 };
 
@@ -149,6 +151,7 @@ START_TEST(what_is_foretold_of_a_write_is_all_that_is_read)
                         .element = view_of(writes[_i].body),
                         .idempotency_key = view_of(writes[_i].key),
                         .author = VIEW("ann"),
+                        .profiles = lab,
                         .operation = profiles_operation(lab, view_of(writes[_i].operation)),
                         .params = view_of(writes[_i].params),
                         .claims = VIEW(USER),

@@ -53,6 +53,54 @@ START_TEST(lists_are_narrowed)
 }
 END_TEST
 
+static bool count_row(void *ctx, const struct listed *row)
+{
+    (void)row;
+    ++*(size_t *)ctx;
+    return true;
+}
+
+static size_t filed_under(const char *state)
+{
+    struct page page = {.parent = VIEW("lab.items"), .limit = 10, .states = {view_of(state)}};
+    size_t count = 0;
+    CK_STORE(stage_store.reader, list, "t1", DOC_RECORD, &page, count_row, &count);
+    return count;
+}
+
+static struct field *status_field(void)
+{
+    struct resource *items = resource_stage_items();
+    size_t i = 0;
+    while (strcmp(items->fields[i].name, "status") != 0)
+        i++;
+    return &items->fields[i];
+}
+
+static void check_found_alone(const char *title, const char *filters)
+{
+    const char *shown = lab_read("items.list", BOSS, "{}", Q(filters), "");
+    struct view items = json_get(view_of(shown), "items"), one;
+    struct json_iter it = json_iter(items);
+    ck_assert(json_next_element(&it, &one) && json_string_is(json_get(one, "title"), title));
+    ck_assert(!json_next_element(&it, &one));
+}
+
+START_TEST(what_is_no_short_state_is_looked_through)
+{
+    static char longer[] = "waiting for the clerk";
+    lab_item(USER, "{'title':'t1','status':'new'}");
+    ck_assert_uint_eq(filed_under("new"), 1);
+    status_field()->choices.items[1] = longer;
+    lab_item(USER, "{'title':'t2','status':'waiting for the clerk'}");
+    check_found_alone("t2", "{'status':'waiting for the clerk'}");
+    status_field()->choices.count = 0; /* any will do */
+    lab_item(USER, "{'title':'t3','status':'on loan'}");
+    ck_assert_uint_eq(filed_under("on loan"), 0);
+    check_found_alone("t3", "{'status':'on loan'}");
+}
+END_TEST
+
 START_TEST(own_documents_are_read_by_their_owners)
 {
     const char *id = lab_item(USER, "{'title':'abc'}");
@@ -89,6 +137,7 @@ static void add_all(TCase *t)
 {
     tcase_set_timeout(t, 60);
     tcase_add_loop_test(t, lists_are_narrowed, 0, (int)countof(lists));
+    tcase_add_test(t, what_is_no_short_state_is_looked_through);
     tcase_add_test(t, own_documents_are_read_by_their_owners);
     tcase_add_test(t, lists_within_a_document_are_its_own_by_newest_change);
 }
