@@ -339,7 +339,8 @@ START_TEST(clients_that_leave_a_held_request_are_noticed_and_cost_nothing)
     ck_assert_msg(share < 0.3, "the loop took %.2f of a core", share);
     close(fds[countof(fds) / 2]); /* is noticed by the answer that it does not get */
     fixture_answer_held(&f);
-    fixture_turn(&f, 5);
+    for (int i = 0; i < 200 && f.gone <= countof(fds) / 2; i++)
+        fixture_turn(&f, 5);
     ck_assert_uint_eq(f.gone, countof(fds) / 2 + 1);
     for (size_t i = countof(fds) / 2 + 1; i < countof(fds); i++) {
         fixture_read(&f, fds[i], 5);
