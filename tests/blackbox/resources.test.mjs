@@ -308,6 +308,10 @@ describe("what is somebody's own", () => {
       if (page.next === page.head) break;
     }
     assert.deepEqual(paged, all.filter((t) => t !== 'loan_made'));
+    const [first] = (await ok(bob, 'GET', '/api/v1/events')).items;
+    await ok(keeper, 'POST', '/w/tools', { name: 'Vice' }, 201);
+    const { items } = await ok(bob, 'GET', `/api/v1/events?after=${first.offset}`);
+    assert.deepEqual(items.map((i) => i.event), ['tool_made'], "what is hers comes before it, and goes");
   });
 
   test('people are found once they were here, by reads too', async () => {
@@ -325,6 +329,8 @@ describe("what is somebody's own", () => {
     assert.deepEqual(await ok(keeper, 'GET', '/w/people/cid'), { id: 'cid', name: 'Cid', email: 'c@x.example', role: 'member', version: 2 });
     await ok(asOf(tenant, 'shop', 'service'), 'POST', '/w/tools', { name: 'no person' }, 201);
     await refused(keeper, 'GET', '/w/people/shop', undefined, 404, 'NOT_FOUND');
+    await refused(asOf(tenant, 'dan', 'member'), 'GET', '/w/people', undefined, 403, 'DENIED');
+    await refused(keeper, 'GET', '/w/people/dan', undefined, 404, 'NOT_FOUND', 'people');
   });
 });
 

@@ -112,6 +112,16 @@ void resource_stage_open(enum store_kind kind)
     read_lab();
 }
 
+void resource_stage_sqlite(void)
+{
+    resource_stage_open(STORE_SQLITE);
+}
+
+void resource_stage_mongo(void)
+{
+    resource_stage_open(STORE_MONGO);
+}
+
 void resource_stage_close(void)
 {
     profile_free(lab->items[0]);

@@ -23,6 +23,8 @@ extern struct profiles *lab;  /* one profile, "lab" */
 extern struct buf lab_events; /* of the last commit: a JSON array, or nothing */
 
 void resource_stage_open(enum store_kind kind);
+void resource_stage_sqlite(void);
+void resource_stage_mongo(void);
 void resource_stage_close(void);
 struct resource *resource_stage_items(void);
 

@@ -142,22 +142,12 @@ static void add_all(TCase *t)
     tcase_add_test(t, lists_within_a_document_are_its_own_by_newest_change);
 }
 
-static void setup_sqlite(void)
-{
-    resource_stage_open(STORE_SQLITE);
-}
-
-static void setup_mongo(void)
-{
-    resource_stage_open(STORE_MONGO);
-}
-
 Suite *suite_record_reads(void)
 {
     Suite *s = suite_create("record_reads");
     TCase *sqlite = tcase_create("sqlite"), *mongo = tcase_create("mongo");
-    tcase_add_checked_fixture(sqlite, setup_sqlite, resource_stage_close);
-    tcase_add_checked_fixture(mongo, setup_mongo, resource_stage_close);
+    tcase_add_checked_fixture(sqlite, resource_stage_sqlite, resource_stage_close);
+    tcase_add_checked_fixture(mongo, resource_stage_mongo, resource_stage_close);
     add_all(sqlite);
     add_all(mongo);
     suite_add_tcase(s, sqlite);
