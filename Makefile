@@ -79,23 +79,31 @@ $(BIN)/state-manager: $(OBJ)/state-manager/main.o $(SM_LIB) $(SHARED_LIB)
 $(BIN)/portal-gateway: $(OBJ)/portal-gateway/main.o $(GW_LIB) $(SHARED_LIB)
 $(BIN)/portalctl: $(OBJ)/portalctl/main.o $(CTL_LIB) $(SM_LIB) $(SHARED_LIB)
 $(BIN)/unit-tests: $(call objects,$(UNIT_SRC)) $(CTL_LIB) $(SM_LIB) $(GW_LIB) $(SHARED_LIB)
+$(BIN)/store-check: $(OBJ)/tests/faults/store_check.o $(SM_LIB) $(SHARED_LIB)
 $(BIN)/unit-tests: EXTRA_LIBS := $(shell pkg-config --libs check 2>/dev/null)
 
 FUZZ_NAMES    := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_BINARIES := $(FUZZ_NAMES:%=$(BIN)/fuzz-%)
 FUZZ_MAIN     := $(if $(filter-out fuzz,$(VARIANT)),$(OBJ)/tests/fuzz/replay.o)
 # A harness knows one service at most: both have tables of the same names.
+FUZZ_STORE           := $(OBJ)/tests/fuzz/one_conversation.o
+FUZZ_LIB_changes     := $(SM_LIB)
+FUZZ_LIB_foreign     := $(SM_LIB)
 FUZZ_LIB_path        := $(SM_LIB)
 FUZZ_LIB_query       := $(SM_LIB)
-FUZZ_LIB_profile     := $(CTL_LIB)
-FUZZ_LIB_rest        := $(SM_LIB)
+FUZZ_LIB_rest        := $(FUZZ_STORE) $(SM_LIB)
+FUZZ_LIB_rpc_request := $(FUZZ_STORE) $(SM_LIB)
 FUZZ_LIB_webhook     := $(SM_LIB)
 FUZZ_LIB_write       := $(SM_LIB)
+FUZZ_LIB_backup      := $(CTL_LIB) $(SM_LIB)
+FUZZ_LIB_profile     := $(CTL_LIB)
+FUZZ_LIB_beat        := $(GW_LIB)
 FUZZ_LIB_eio_payload := $(GW_LIB)
 FUZZ_LIB_handshake   := $(GW_LIB)
-FUZZ_LIB_beat        := $(GW_LIB)
 FUZZ_LIB_peer_answer := $(GW_LIB)
 FUZZ_LIB_pid         := $(GW_LIB)
+FUZZ_LIB_portal      := $(GW_LIB)
+FUZZ_LIB_rpc_answer  := $(GW_LIB)
 FUZZ_LIB_sio_packet  := $(GW_LIB)
 FUZZ_LIB_sio_session := $(GW_LIB)
 FUZZ_LIB_ws_message  := $(GW_LIB)
@@ -103,10 +111,25 @@ FUZZ_LIB_ws_message  := $(GW_LIB)
 $(FUZZ_BINARIES): $(BIN)/fuzz-%: $(OBJ)/tests/fuzz/fuzz_%.o $(FUZZ_MAIN) $$(FUZZ_LIB_$$*) $(SHARED_LIB)
 $(FUZZ_BINARIES): EXTRA_LIBS := $(if $(filter fuzz,$(VARIANT)),-fsanitize=fuzzer)
 
-$(BINARIES) $(BIN)/unit-tests $(FUZZ_BINARIES):
+$(BINARIES) $(BIN)/unit-tests $(BIN)/store-check $(FUZZ_BINARIES):
 	@mkdir -p $(@D)
 	$(SAY) "  link $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) $(EXTRA_LIBS)
+
+# What stands between a program and the C library while a test makes the disk, the clock or the memory fail: the same
+# for every variant.
+LAYERS      := $(patsubst %,build/lib/fault-%.so,disk clock memory)
+LAYER_FLAGS := -std=c11 -D_GNU_SOURCE -I. $(WARNINGS) -O2 -g -fno-common -pthread -fPIC -shared
+build/lib/fault-disk.so: $(wildcard tests/faults/layer/disk*.c) tests/faults/layer/files.c
+build/lib/fault-clock.so: tests/faults/layer/clock.c
+build/lib/fault-memory.so: tests/faults/layer/memory.c
+$(LAYERS): $(wildcard tests/faults/layer/*.h) Makefile
+	@mkdir -p $(@D)
+	$(SAY) "  link $@"
+	$(Q)$(CC) $(LAYER_FLAGS) -o $@ $(filter %.c,$^)
+
+.PHONY: layers
+layers: $(LAYERS)
 
 NODE_MODULES := tests/node_modules/.package-lock.json
 $(NODE_MODULES): tests/package-lock.json
@@ -133,10 +156,10 @@ unit: $(BIN)/unit-tests $(TEST_VENV) ## unit and store contract tests; T=name se
 	CK_RUN_SUITE="$(T)" $(if $(filter-out release,$(VARIANT)),CK_FORK=no) \
 	    tests/lib/with-mongo tests/lib/unit-counts $(BIN)/unit-tests
 
-blackbox: $(BINARIES) $(NODE_MODULES) $(TEST_VENV) ## the real programs with a private broker and the official client; T=name selects
+blackbox: $(BINARIES) $(BIN)/store-check $(LAYERS) $(NODE_MODULES) $(TEST_VENV) ## the real programs with a private broker and the official client; T=name selects
 	BIN_DIR=$(abspath $(BIN)) SHORT=$(SHORT) node tests/lib/run.mjs $(T)
 
-blackbox-mongo: $(BINARIES) $(NODE_MODULES) $(TEST_VENV) ## the same on a MongoDB server (MONGODB_TEST_URL, or one of the run's own)
+blackbox-mongo: $(BINARIES) $(LAYERS) $(NODE_MODULES) $(TEST_VENV) ## the same on a MongoDB server (MONGODB_TEST_URL, or one of the run's own)
 	BIN_DIR=$(abspath $(BIN)) STORE=mongo node tests/lib/run.mjs $(T)
 
 conformance: $(BINARIES) $(NODE_MODULES) $(TEST_VENV) ## Engine.IO and Socket.IO row by row, and every client there is
@@ -149,8 +172,8 @@ replay: $(FUZZ_BINARIES) ## every file of the fuzz corpus once
 test: test-needs ## everything but lint and sanitizers; installs what it needs
 	@$(STEPS) unit blackbox blackbox-mongo replay
 
-check: test-needs ## what CI runs: lint, test, and unit + black box (without the longest) + replay under ASan and UBSan
-	@$(STEPS) lint unit blackbox blackbox-mongo replay san-unit san-short san-replay
+check: test-needs ## what CI runs: lint, test, three minutes of faults, and unit + black box (without the longest) + replay under ASan and UBSan
+	@$(STEPS) lint unit blackbox blackbox-mongo replay faults san-unit san-short san-replay
 
 san: test-needs ## unit, black box and corpus replay under ASan and UBSan
 	@$(STEPS) san-unit san-blackbox san-replay
@@ -174,6 +197,17 @@ fuzz: ## libFuzzer with sanitizers, FUZZ_SECONDS (30) for each parser; T=name se
 
 fuzz-run: $(if $(T),$(BIN)/fuzz-$(T),$(FUZZ_BINARIES))
 	FUZZ_SECONDS=$(or $(FUZZ_SECONDS),30) tests/fuzz/run $(BIN) $^
+
+# --- faults: everything is broken under load ---
+
+.PHONY: faults faults-run
+faults: ## break everything, lose nothing: SEED=n MINUTES=m (3) STORE=sqlite|mongo; ONLY=ids SHRINK=1 to look closer
+	@deploy/install build run test
+	@$(MAKE) --no-print-directory faults-run
+
+faults-run: $(BINARIES) $(LAYERS) $(NODE_MODULES) $(TEST_VENV)
+	node --test --test-reporter=dot tests/faults/*.test.mjs
+	BIN_DIR=$(abspath $(BIN)) SEED=$(SEED) MINUTES=$(MINUTES) STORE=$(STORE) ONLY=$(ONLY) SHRINK=$(SHRINK) node tests/faults/run.mjs
 
 # --- code style ---
 

@@ -36,6 +36,7 @@ int main(int argc, char **argv)
                       .health_port = (int)settings.port};
     cli_run(&cli, argc, argv);
     log_init(settings.threshold);
+    log_aborts();
     int code = serve(&settings);
     gateway_settings_free(&settings);
     buf_free(&faults);

@@ -1,4 +1,5 @@
 #include "shared/crypto.h"
+#include "shared/mem.h"
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -19,7 +20,7 @@ static const char base64url_alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijkl
 static void require(bool ok)
 {
     if (!ok)
-        abort();
+        mem_exhausted();
 }
 
 void crypto_sha256(struct view data, unsigned char out[static SHA256_BYTES])

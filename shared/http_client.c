@@ -15,7 +15,7 @@ static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
 static void init_curl(void)
 {
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
-        abort();
+        mem_exhausted();
 }
 
 struct http_client *http_client_create(void)
@@ -24,7 +24,7 @@ struct http_client *http_client_create(void)
     struct http_client *client = xcalloc(1, sizeof *client);
     client->curl = curl_easy_init();
     if (!client->curl)
-        abort(); /* out of memory */
+        mem_exhausted();
     return client;
 }
 

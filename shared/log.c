@@ -1,5 +1,8 @@
 #include "shared/log.h"
 #include "shared/clock.h"
+#include "shared/compiler.h"
+#include "shared/view.h"
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +20,20 @@ void log_init(enum log_level threshold)
     log_threshold = threshold;
 }
 
+/* The handler is called once, then abort() goes on. */
+static void on_abort(int signal_number)
+{
+    static const char line[] = "level=error event=aborted\n";
+    ssize_t written = write(STDERR_FILENO, line, sizeof line - 1);
+    (void)written;
+    (void)signal_number;
+}
+
+void log_aborts(void)
+{
+    signal(SIGABRT, on_abort);
+}
+
 bool log_level_parse(const char *name, enum log_level *out)
 {
     for (size_t i = 0; i < countof(level_names); i++)
@@ -27,16 +44,51 @@ bool log_level_parse(const char *name, enum log_level *out)
     return false;
 }
 
-/* Writes the text with control bytes as \xNN, so that what a stranger sent cannot start a line of its own. */
+/* Characters that a terminal obeys or that turn the order of a line round: C1 controls, marks of direction,
+ * separators of lines. Their bytes in UTF-8: what they begin with, and the range of the last one. */
+static const struct {
+    const char *lead;
+    unsigned char low, high;
+} harmful[] = {
+    {"\xc2", 0x80, 0x9f},     {"\xd8", 0x9c, 0x9c},     {"\xe2\x80", 0x8e, 0x8f},
+    {"\xe2\x80", 0xa8, 0xae}, {"\xe2\x81", 0xa6, 0xa9},
+};
+
+static bool is_harmful(const char *p, size_t n)
+{
+    unsigned char last = (unsigned char)p[n - 1];
+    if (n == 1)
+        return last < 0x20 || last == 0x7f;
+    for (size_t i = 0; i < countof(harmful); i++)
+        if (strlen(harmful[i].lead) == n - 1 && !memcmp(p, harmful[i].lead, n - 1) &&
+            last >= harmful[i].low && last <= harmful[i].high)
+            return true;
+    return false;
+}
+
+/* Bytes of the character in front; 0: that is none. */
+static size_t character_size(const char *p)
+{
+    for (size_t n = 1; n <= 4 && p[n - 1]; n++)
+        if (view_is_utf8((struct view){p, n}))
+            return n;
+    return 0;
+}
+
+/* Writes the text with harmful characters, and bytes that are none, as \xNN, so that what a stranger sent
+ * can neither start a line of its own nor do anything to who reads it. */
 static void put_line(const char *text)
 {
     char line[LINE_MAX_BYTES * 4 + 1];
     size_t n = 0;
-    for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
-        if (*p >= 0x20 && *p != 0x7f)
-            line[n++] = (char)*p;
-        else
-            n += (size_t)snprintf(line + n, sizeof line - n, "\\x%02x", *p);
+    for (const char *p = text; *p;) {
+        size_t size = character_size(p);
+        bool escapes = !size || is_harmful(p, size);
+        for (const char *end = p + (size ? size : 1); p < end; p++)
+            if (escapes)
+                n += (size_t)snprintf(line + n, sizeof line - n, "\\x%02x", (unsigned char)*p);
+            else
+                line[n++] = *p;
     }
     line[n++] = '\n';
     ssize_t written = write(STDERR_FILENO, line, n);

@@ -20,6 +20,8 @@ bool log_level_parse(const char *name, enum log_level *out) MUSTCHECK;
 /* `event` is a word; `format` the key=value pairs, may be "". A value that may hold blanks is written
  * "\"%s\"". */
 void log_write(enum log_level level, const char *event, const char *format, ...) PRINTF_LIKE(3, 4);
+/* From here on abort() says that it was called: libraries do that without a word when memory has run out. */
+void log_aborts(void);
 /* Boot errors: one line, exit(1). */
 NORETURN void die(const char *format, ...) PRINTF_LIKE(1, 2);
 

@@ -1,5 +1,6 @@
 #include "shared/loop.h"
 #include "shared/compiler.h"
+#include "shared/log.h"
 #include "shared/mem.h"
 #include <assert.h>
 #include <signal.h>
@@ -51,7 +52,7 @@ struct loop_watch {
 static void must(int result)
 {
     if (result < 0)
-        abort();
+        die("libuv: %s", uv_strerror(result));
 }
 
 static void on_keeper(uv_async_t *handle)

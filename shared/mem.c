@@ -1,15 +1,21 @@
 #include "shared/mem.h"
 #include <malloc.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+void mem_exhausted(void)
+{
+    fputs("level=error event=out_of_memory\n", stderr);
+    signal(SIGABRT, SIG_DFL); /* all is said */
+    abort();
+}
+
 static void *checked(void *memory)
 {
-    if (!memory) {
-        fputs("level=error event=out_of_memory\n", stderr);
-        abort();
-    }
+    if (!memory)
+        mem_exhausted();
     return memory;
 }
 

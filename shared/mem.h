@@ -5,8 +5,12 @@
 #ifndef SHARED_MEM_H
 #define SHARED_MEM_H
 
+#include "shared/compiler.h"
 #include <stddef.h>
 
+/* Says so with one line, and ends the process: whoever started it starts it again, and what was promised is
+ * in the store. For libraries that can do nothing else than fail. */
+NORETURN void mem_exhausted(void);
 /* Zeroed memory; the caller owns it and frees it with free(). */
 void *xcalloc(size_t count, size_t size);
 /* As realloc(), but aborts; new bytes are not zeroed. */

@@ -206,8 +206,8 @@ void app_destroy(struct app *app)
     intake_destroy(app->intake);
     responder_destroy(app->responder);
     reader_destroy(app->reader);
-    committer_destroy(app->committer);
     relay_destroy(app->relay);
+    committer_destroy(app->committer); /* the writer's handle is the last: it leaves a store without a log */
     jobs_destroy(app->jobs);
     token_rules_destroy(app->rules);
     loop_timer_destroy(app->drain_timer);

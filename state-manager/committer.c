@@ -15,7 +15,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { GROUP_JOBS_MAX = 256, WAIT_MS = 200, PROBE_EVERY_MS = 3000, CONFLICTS_MAX = 12 };
+enum { GROUP_JOBS_MAX = 256, WAIT_MS = 200, PROBE_EVERY_MS = 3000, STUCK_MS = 3000, CONFLICTS_MAX = 12 };
 
 /* A command and the job that waits for it. */
 struct task {
@@ -42,6 +42,7 @@ struct committer {
     void (*on_committed)(void *ctx, const char *tenant_id);
     void *ctx;
     atomic_bool healthy;
+    _Atomic int64_t busy_since_ms; /* monotonic; 0: waits for work */
     struct owners owners;
     struct revocations revocations;
     struct map by_tenant;
@@ -93,7 +94,8 @@ void committer_destroy(struct committer *c)
 
 bool committer_healthy(const struct committer *c)
 {
-    return atomic_load(&c->healthy);
+    int64_t busy_since_ms = atomic_load(&c->busy_since_ms);
+    return atomic_load(&c->healthy) && (!busy_since_ms || clock_mono_ms() - busy_since_ms < STUCK_MS);
 }
 
 static void store_failed(struct committer *c, const struct err *err)
@@ -448,7 +450,7 @@ static void commit_group(struct committer *c, struct letter *letters)
 static void probe_store(struct committer *c)
 {
     struct err err = {0};
-    if (committer_healthy(c) && clock_mono_ms() < c->probe_at_ms)
+    if (atomic_load(&c->healthy) && clock_mono_ms() < c->probe_at_ms)
         return;
     if (c->store->ops->mark(c->store, NULL, 0, &err))
         store_worked(c);
@@ -461,7 +463,7 @@ static void probe_store(struct committer *c)
 static void keep_house(struct committer *c)
 {
     struct err err = {0};
-    if (!c->keeper || !committer_healthy(c))
+    if (!c->keeper || !atomic_load(&c->healthy))
         return;
     if (!keeper_step(c->keeper, clock_wall_ms(), clock_mono_ms(), &err))
         store_failed(c, &err);
@@ -474,7 +476,19 @@ static void keep_house(struct committer *c)
 
 static int wait_ms(const struct committer *c)
 {
-    return c->keeper && committer_healthy(c) ? keeper_wait_ms(c->keeper, clock_mono_ms(), WAIT_MS) : WAIT_MS;
+    return c->keeper && atomic_load(&c->healthy) ? keeper_wait_ms(c->keeper, clock_mono_ms(), WAIT_MS)
+                                                 : WAIT_MS;
+}
+
+static void work(struct committer *c, struct letter *letters)
+{
+    atomic_store(&c->busy_since_ms, clock_mono_ms());
+    if (letters)
+        commit_group(c, letters);
+    else
+        probe_store(c);
+    keep_house(c);
+    atomic_store(&c->busy_since_ms, 0);
 }
 
 void committer_run(struct worker *worker, void *ctx)
@@ -485,10 +499,6 @@ void committer_run(struct worker *worker, void *ctx)
         struct letter *letters = NULL;
         if (mailbox_wait(jobs_writes(c->jobs), wait_ms(c)))
             letters = mailbox_drain(jobs_writes(c->jobs), GROUP_JOBS_MAX);
-        if (letters)
-            commit_group(c, letters);
-        else
-            probe_store(c);
-        keep_house(c);
+        work(c, letters);
     }
 }

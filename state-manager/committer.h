@@ -27,7 +27,8 @@ struct committer *committer_create(struct store *store, struct jobs *jobs,
                                    void (*on_committed)(void *ctx, const char *tenant_id), void *ctx);
 void committer_destroy(struct committer *c); /* NULL-safe */
 void committer_run(struct worker *worker, void *committer);
-/* Whether the last use of the store went well. Any thread. */
+/* Whether the last use of the store went well, and the one that is under way does not take too long. Any
+ * thread. */
 bool committer_healthy(const struct committer *c);
 
 #endif

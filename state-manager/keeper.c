@@ -5,6 +5,7 @@
 #include "shared/mem.h"
 #include "state-manager/core/figures.h"
 #include "state-manager/meters.h"
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,6 +22,14 @@ enum {
 
 #define HOUR_MS INT64_C(3600000)
 #define DAY_MS  (24 * HOUR_MS)
+
+/* By what things are old. A clock that jumps ahead would have everything dropped at once, for good: it is
+ * believed when it has stood there for a day. Backwards it is followed, that drops nothing. */
+struct calendar {
+    bool begun, ahead;
+    int64_t wall_ms, mono_ms; /* believed, and when */
+    int64_t ahead_since_ms;   /* monotonic */
+};
 
 /* A walk in steps that starts now and then. */
 struct round {
@@ -43,6 +52,7 @@ struct keeper {
     void (*give)(void *ctx, struct job *job);
     void *ctx;
 
+    struct calendar calendar;
     struct round sweep;
     size_t age;                        /* the one in work; AGES: the tenants */
     char tenant_id[TENANT_ID_MAX + 1]; /* looked at last */
@@ -91,6 +101,20 @@ static void pause_round(struct keeper *k, struct round *round, int64_t now_mono_
     round->at_ms = now_mono_ms + k->options.every_s * 1000;
 }
 
+static void follow(struct calendar *c, int64_t wall_ms, int64_t mono_ms)
+{
+    int64_t expected_ms = c->wall_ms + (mono_ms - c->mono_ms);
+    bool ahead = c->begun && wall_ms - expected_ms > CLOCK_STEP_MAX_MS;
+    if (ahead && !c->ahead) {
+        c->ahead_since_ms = mono_ms;
+        log_warn("clock_jumped", "seconds=%" PRId64, (wall_ms - expected_ms) / 1000);
+    }
+    c->begun = true;
+    c->ahead = ahead && mono_ms - c->ahead_since_ms < DAY_MS;
+    c->wall_ms = c->ahead ? expected_ms : wall_ms;
+    c->mono_ms = mono_ms;
+}
+
 /* --- the sweep: retention, and the new day ---------------------------------------------------------------
  */
 
@@ -124,12 +148,12 @@ static bool on_tenant(void *ctx, const char *tenant_id, const struct head *head)
     return page->count < STEP_TENANTS;
 }
 
-static bool trim(struct keeper *k, const char *tenant_id, const struct head *head, int64_t now, bool *more,
+static bool trim(struct keeper *k, const char *tenant_id, const struct head *head, bool *more,
                  struct err *err)
 {
     uint64_t keep = (uint64_t)k->options.log_events;
     struct trim trim = {.tenant_id = tenant_id,
-                        .before_wall_ms = now - k->options.log_days * DAY_MS,
+                        .before_wall_ms = k->calendar.wall_ms - k->options.log_days * DAY_MS,
                         .before_seq = head->seq > keep ? head->seq - keep + 1 : 0,
                         .limit = STEP_ROWS};
     size_t removed;
@@ -190,7 +214,7 @@ static bool begin_day(struct keeper *k, const char *tenant_id, int64_t now, stru
 static bool sweep_tenant(struct keeper *k, const char *tenant_id, const struct head *head, int64_t now,
                          bool *more, struct err *err)
 {
-    return trim(k, tenant_id, head, now, more, err) && (*more || trim_raw(k, tenant_id, more, err)) &&
+    return trim(k, tenant_id, head, more, err) && (*more || trim_raw(k, tenant_id, more, err)) &&
            (*more || !k->midnight || begin_day(k, tenant_id, now, err));
 }
 
@@ -222,7 +246,7 @@ static bool sweep_step(struct keeper *k, int64_t now, int64_t mono, struct err *
         k->quarter = now / QUARTER_MS;
     }
     k->sweep.at_ms = mono + STEP_GAP_MS;
-    bool ok = k->age < AGES ? sweep_age(k, now, err) : sweep_tenants(k, now, &end, err);
+    bool ok = k->age < AGES ? sweep_age(k, k->calendar.wall_ms, err) : sweep_tenants(k, now, &end, err);
     if (!ok)
         k->quarter = 0; /* looked for again by the next sweep */
     k->raw_known |= end;
@@ -318,6 +342,7 @@ bool keeper_step(struct keeper *k, int64_t now_wall_ms, int64_t now_mono_ms, str
 {
     bool ok = true;
     int64_t started = clock_mono_ms();
+    follow(&k->calendar, now_wall_ms, now_mono_ms);
     if (k->delivery.at_ms <= now_mono_ms) {
         ok = delivery_step(k, now_mono_ms, err);
         if (!ok)

@@ -26,6 +26,7 @@ int main(int argc, char **argv)
     enum log_level level = LOG_INFO;
     if (log_level_parse(settings.log_level, &level))
         log_init(level);
+    log_aborts();
     signal(SIGPIPE, SIG_IGN);
     struct app *app = app_create(&settings, &err);
     if (!app)

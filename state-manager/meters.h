@@ -22,6 +22,7 @@
     X(COMMIT_CONFLICTS, "portalcast_commit_conflicts_total", "counter",                                      \
       "log entries that another writer was first with")                                                      \
     X(STORE_ERRORS, "portalcast_store_errors_total", "counter", "calls of the store that failed")            \
+    X(STORE_UP, "portalcast_store_works", "gauge", "1 while commits reach the store")                        \
     X(QUEUE_FULL, "portalcast_queue_full_total", "counter", "calls refused because too many waited")         \
     X(QUEUED, "portalcast_queue_length", "gauge", "calls that wait for the store")                           \
     X(EVENTS_PUBLISHED, "portalcast_events_published_total", "counter", "events confirmed by the broker")    \

@@ -34,6 +34,7 @@ void health_metrics(struct call *c)
 {
     struct buf body;
     buf_init(&body, 1 << 20);
+    metric_set(&meters[METER_STORE_UP], c->api->part_works(c->api->parts_ctx, PART_STORE));
     metrics_render(meters, METER_COUNT, &body);
     api_answer(c, 200, "text/plain; version=0.0.4", buf_view(&body));
     buf_free(&body);

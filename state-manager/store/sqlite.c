@@ -1,13 +1,18 @@
 #include "state-manager/store/sqlite.h"
+#include "shared/log.h"
 #include "shared/mem.h"
 #include "state-manager/store/changes.h"
 #include "state-manager/store/lockfile.h"
 #include "state-manager/store/sqlite_beside.h"
 #include "state-manager/store/sqlite_docs.h"
+#include "state-manager/store/sqlite_log.h"
 #include "state-manager/store/sqlite_schema.h"
 #include "state-manager/store/sqlite_tenants.h"
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { OPEN_FLAGS = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX };
 
 /* --- the log ---------------------------------------------------------------------------------------------
  */
@@ -162,16 +167,24 @@ static bool mark_one(struct sqlite_link *l, const struct mark *mark, struct err 
     return sqlite_finish(l, st, "mark as published", err);
 }
 
+/* Whether a commit would reach the disk is only known of one that has: the version is written once more. */
+static bool try_commit(struct sqlite_link *l, struct err *err)
+{
+    return sqlite_begin(l, err) && sqlite_end(l, sqlite_schema_touch(l->db, err), err);
+}
+
 /* A lost mark only means that an entry is published again. */
 static bool op_mark(struct store *s, const struct mark *marks, size_t count, struct err *err)
 {
     struct sqlite_link *l = sqlite_link_of(s);
+    if (!count)
+        return try_commit(l, err);
     if (!sqlite_begin_light(l, err))
         return false;
     bool ok = true;
     for (size_t i = 0; ok && i < count; i++)
         ok = mark_one(l, &marks[i], err);
-    return sqlite_end_light(l, ok, err);
+    return sqlite_end(l, ok, err);
 }
 
 /* --- the handle ------------------------------------------------------------------------------------------
@@ -214,20 +227,45 @@ static const struct store_ops sqlite_ops = {
     .adopt = sqlite_adopt,
 };
 
+/* What SQLite recovers without a word behind a writer that did not end well. */
+static void say_what_remained(const struct sqlite_log *log)
+{
+    if (log->unreadable)
+        log_warn("store_log_cut", "pages=0 bytes=%" PRIu64, log->bytes);
+    else if (log->dropped_commits)
+        log_warn("store_log_cut", "pages=%" PRIu64 " dropped=%" PRIu64 " commits=%" PRIu64, log->pages,
+                 log->dropped_pages, log->dropped_commits);
+    else if (log->bytes)
+        log_info("store_recovered", "pages=%" PRIu64 " dropped=%" PRIu64, log->pages, log->dropped_pages);
+}
+
+static bool open_writer(struct sqlite_store *s, const char *path, struct err *err)
+{
+    struct sqlite_log log;
+    if (!lockfile_take(path, &s->lock_fd, err) || !sqlite_log_look(path, &log, err))
+        return false;
+    say_what_remained(&log);
+    if (!sqlite_link_open(&s->link, path, OPEN_FLAGS | SQLITE_OPEN_CREATE, err) ||
+        !sqlite_schema_make(s->link.db, err) ||
+        !sqlite_schema_check(s->link.db, SQLITE_CHECKED_BYTES_MAX, err))
+        return false;
+    sqlite_link_keep_log_short(&s->link);
+    return true;
+}
+
+static bool open_reader(struct sqlite_store *s, const char *path, struct err *err)
+{
+    return sqlite_link_open(&s->link, path, OPEN_FLAGS, err) && sqlite_schema_read(s->link.db, err);
+}
+
 struct store *sqlite_store_open(const char *path, enum store_mode mode, struct err *err)
 {
     struct sqlite_store *s = xcalloc(1, sizeof *s);
-    bool writer = mode == STORE_WRITER;
     s->base.ops = &sqlite_ops;
     s->lock_fd = -1;
     buf_init(&s->changes, 2 * (size_t)ENTRY_BYTES_MAX);
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (writer ? SQLITE_OPEN_CREATE : 0);
-    if ((writer && !lockfile_take(path, &s->lock_fd, err)) || !sqlite_link_open(&s->link, path, flags, err))
-        goto fail;
-    if (!(writer ? sqlite_schema_make : sqlite_schema_read)(s->link.db, err))
-        goto fail;
-    return &s->base;
-fail:
+    if ((mode == STORE_WRITER ? open_writer : open_reader)(s, path, err))
+        return &s->base;
     op_close(&s->base);
     return NULL;
 }

@@ -36,30 +36,33 @@ bool sqlite_channel_get(struct store *s, struct view channel_id, struct channel 
 bool sqlite_channel_put(struct store *s, const struct channel *channel, struct err *err)
 {
     struct sqlite_link *l = sqlite_link_of(s);
+    if (!sqlite_begin(l, err))
+        return false;
     sqlite3_stmt *st =
         sqlite_statement(l,
                          "INSERT INTO channels(" CHANNEL ") VALUES(?1, ?2, ?3, ?4) "
                          "ON CONFLICT(phone_number_id) DO UPDATE SET tenant = ?2, display = ?3, token = ?4",
                          err);
-    if (!st)
-        return false;
-    sqlite_bind_view(st, 1, view_of(channel->phone_number_id));
-    sqlite_bind_view(st, 2, view_of(channel->tenant_id));
-    sqlite_bind_view(st, 3, view_of(channel->display_phone_number));
-    sqlite_bind_view(st, 4, view_of(channel->access_token));
-    return sqlite_finish(l, st, "write a channel", err);
+    if (st) {
+        sqlite_bind_view(st, 1, view_of(channel->phone_number_id));
+        sqlite_bind_view(st, 2, view_of(channel->tenant_id));
+        sqlite_bind_view(st, 3, view_of(channel->display_phone_number));
+        sqlite_bind_view(st, 4, view_of(channel->access_token));
+    }
+    return sqlite_end(l, st && sqlite_finish(l, st, "write a channel", err), err);
 }
 
 bool sqlite_channel_delete(struct store *s, struct view channel_id, bool *found, struct err *err)
 {
     struct sqlite_link *l = sqlite_link_of(s);
-    sqlite3_stmt *st = sqlite_statement(l, "DELETE FROM channels WHERE phone_number_id = ?1", err);
-    size_t removed;
-    if (!st)
+    size_t removed = 0;
+    if (!sqlite_begin(l, err))
         return false;
-    sqlite_bind_view(st, 1, channel_id);
-    bool ok = sqlite_finish_counted(l, st, "delete a channel", &removed, err);
-    *found = removed > 0;
+    sqlite3_stmt *st = sqlite_statement(l, "DELETE FROM channels WHERE phone_number_id = ?1", err);
+    if (st)
+        sqlite_bind_view(st, 1, channel_id);
+    bool ok = sqlite_end(l, st && sqlite_finish_counted(l, st, "delete a channel", &removed, err), err);
+    *found = ok && removed > 0;
     return ok;
 }
 
@@ -186,7 +189,7 @@ bool sqlite_quarantine_drop(struct store *s, const char *const *digests, size_t 
             sqlite_bind_view(st, 1, view_of(digests[i]));
         ok = st && sqlite_finish(l, st, "empty the quarantine", err);
     }
-    return sqlite_end_light(l, ok, err);
+    return sqlite_end(l, ok, err);
 }
 
 bool sqlite_quarantine_expire(struct store *s, int64_t before_wall_ms, size_t limit, size_t *removed,
@@ -204,5 +207,5 @@ bool sqlite_quarantine_expire(struct store *s, int64_t before_wall_ms, size_t li
         sqlite3_bind_int64(st, 1, before_wall_ms);
         sqlite_bind_u64(st, 2, limit);
     }
-    return sqlite_end_light(l, st && sqlite_finish_counted(l, st, "drop old bodies", removed, err), err);
+    return sqlite_end(l, st && sqlite_finish_counted(l, st, "drop old bodies", removed, err), err);
 }

@@ -186,7 +186,7 @@ bool sqlite_expire(struct store *s, enum doc_kind kind, int64_t before_wall_ms, 
         sqlite3_bind_int64(st, 1, before_wall_ms);
         sqlite_bind_u64(st, 2, limit);
     }
-    return sqlite_end_light(l, st && sqlite_finish_counted(l, st, "drop old documents", removed, err), err);
+    return sqlite_end(l, st && sqlite_finish_counted(l, st, "drop old documents", removed, err), err);
 }
 
 bool sqlite_keep_newest(struct store *s, const char *tenant_id, enum doc_kind kind, size_t keep, size_t limit,
@@ -203,5 +203,5 @@ bool sqlite_keep_newest(struct store *s, const char *tenant_id, enum doc_kind ki
         sqlite_bind_u64(st, 3, limit);
     }
     bool ok = st && sqlite_finish_counted(l, st, "drop documents beyond the newest", removed, err);
-    return sqlite_end_light(l, ok, err);
+    return sqlite_end(l, ok, err);
 }

@@ -1,7 +1,11 @@
 #include "state-manager/store/sqlite_link.h"
+#include "shared/clock.h"
+#include "state-manager/store/resync.h"
+#include "state-manager/store/sqlite_schema.h"
 #include <assert.h>
+#include <errno.h>
 
-enum { BUSY_MS = 2000 };
+enum { BUSY_MS = 2000, LOG_PAGES = 2000, CHECK_EVERY_MS = 3000 };
 
 bool sqlite_link_open(struct sqlite_link *l, const char *path, int flags, struct err *err)
 {
@@ -11,11 +15,52 @@ bool sqlite_link_open(struct sqlite_link *l, const char *path, int flags, struct
     return true;
 }
 
+static bool write_log_again(struct sqlite_link *l, struct err *err)
+{
+    return resync_file(sqlite3_filename_wal(sqlite3_db_filename(l->db, "main")), err);
+}
+
 void sqlite_link_close(struct sqlite_link *l)
 {
+    struct err err = {0};
     for (size_t i = 0; i < SQLITE_TEXTS_MAX; i++)
         sqlite3_finalize(l->texts[i].st);
+    /* The last to close writes the log into the database. */
+    if (l->damaged || (l->suspect && !write_log_again(l, &err)))
+        sqlite3_db_config(l->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     sqlite3_close(l->db);
+}
+
+/* Instead of SQLite's own, which is silent about what fails. */
+static int on_log_grown(void *ctx, sqlite3 *db, const char *name, int pages)
+{
+    struct sqlite_link *l = ctx;
+    if (pages >= LOG_PAGES && !l->suspect) {
+        int code = sqlite3_wal_checkpoint_v2(db, name, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+        l->suspect = (code & 0xff) == SQLITE_IOERR;
+    }
+    return SQLITE_OK;
+}
+
+void sqlite_link_keep_log_short(struct sqlite_link *l)
+{
+    sqlite3_wal_hook(l->db, on_log_grown, l);
+}
+
+/* SQLite says of a disk that does not read (EIO and what it takes for the same) that the database is
+ * malformed. */
+static bool is_unreadable(struct sqlite_link *l)
+{
+    static const int files[] = {SQLITE_FCNTL_FILE_POINTER, SQLITE_FCNTL_JOURNAL_POINTER};
+    bool unreadable = false;
+    for (size_t i = 0; i < countof(files); i++) {
+        sqlite3_file *file = NULL;
+        int cause = 0;
+        if (sqlite3_file_control(l->db, "main", files[i], &file) == SQLITE_OK && file && file->pMethods &&
+            file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &cause) == SQLITE_OK)
+            unreadable |= cause == EIO || cause == ENXIO || cause == ERANGE;
+    }
+    return unreadable;
 }
 
 /* Whether waiting can help decides the code: full disks and I/O errors pass, a damaged file does not. */
@@ -24,6 +69,9 @@ bool sqlite_fail(struct sqlite_link *l, const char *doing, struct err *err)
     int code = l->db ? sqlite3_errcode(l->db) & 0xff : SQLITE_NOMEM;
     bool damaged = code == SQLITE_CORRUPT || code == SQLITE_NOTADB || code == SQLITE_MISUSE ||
                    code == SQLITE_ERROR || code == SQLITE_CONSTRAINT;
+    l->suspect |= code == SQLITE_IOERR;
+    l->damaged |= code == SQLITE_CORRUPT || code == SQLITE_NOTADB;
+    damaged = damaged && !(code == SQLITE_CORRUPT && is_unreadable(l));
     return err_set(err, damaged ? ERR_INTERNAL : ERR_UNAVAILABLE, "sqlite: %s: %s", doing,
                    l->db ? sqlite3_errmsg(l->db) : "out of memory");
 }
@@ -51,29 +99,63 @@ sqlite3_stmt *sqlite_statement(struct sqlite_link *l, const char *sql, struct er
     return l->texts[at].st;
 }
 
+static bool set_light(struct sqlite_link *l, bool light, struct err *err)
+{
+    if (l->light == light)
+        return true;
+    if (!sqlite_run(l, light ? "PRAGMA synchronous=NORMAL" : "PRAGMA synchronous=FULL", err))
+        return false;
+    l->light = light;
+    return true;
+}
+
+/* A disk that cannot be read now looks to SQLite like a page that is wrong for good. */
+static bool check_again(struct sqlite_link *l, struct err *err)
+{
+    int64_t now = clock_mono_ms();
+    if (now < l->check_at_ms)
+        return err_set(err, ERR_INTERNAL, "sqlite: the database is damaged");
+    l->check_at_ms = now + CHECK_EVERY_MS;
+    if (!sqlite_schema_check(l->db, SQLITE_CHECKED_BYTES_MAX, err))
+        return false;
+    l->damaged = false;
+    return true;
+}
+
+/* A transaction that could not even be taken back, and a log that lies on the disk in part. */
+static bool mend(struct sqlite_link *l, struct err *err)
+{
+    if (l->damaged && !check_again(l, err))
+        return false;
+    if (!sqlite3_get_autocommit(l->db) && !sqlite_run(l, "ROLLBACK", err))
+        return false;
+    if (l->suspect && !write_log_again(l, err))
+        return false;
+    l->suspect = false;
+    return true;
+}
+
+static bool begin(struct sqlite_link *l, bool light, struct err *err)
+{
+    return mend(l, err) && set_light(l, light, err) && sqlite_run(l, "BEGIN IMMEDIATE", err);
+}
+
 bool sqlite_begin(struct sqlite_link *l, struct err *err)
 {
-    return sqlite_run(l, "BEGIN IMMEDIATE", err);
+    return begin(l, false, err);
+}
+
+bool sqlite_begin_light(struct sqlite_link *l, struct err *err)
+{
+    return begin(l, true, err);
 }
 
 bool sqlite_end(struct sqlite_link *l, bool ok, struct err *err)
 {
     ok = ok && sqlite_run(l, "COMMIT", err);
     if (!ok && !sqlite3_get_autocommit(l->db))
-        sqlite3_exec(l->db, "ROLLBACK", NULL, NULL, NULL);
+        sqlite3_exec(l->db, "ROLLBACK", NULL, NULL, NULL); /* else mend() does */
     return ok;
-}
-
-bool sqlite_begin_light(struct sqlite_link *l, struct err *err)
-{
-    return sqlite_run(l, "PRAGMA synchronous=NORMAL", err) &&
-           (sqlite_begin(l, err) || sqlite_end_light(l, false, NULL));
-}
-
-bool sqlite_end_light(struct sqlite_link *l, bool ok, struct err *err)
-{
-    ok = sqlite_end(l, ok, err);
-    return sqlite_run(l, "PRAGMA synchronous=FULL", ok ? err : NULL) && ok;
 }
 
 bool sqlite_finish(struct sqlite_link *l, sqlite3_stmt *st, const char *doing, struct err *err)

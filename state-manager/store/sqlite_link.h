@@ -12,9 +12,16 @@
 #include <sqlite3.h>
 
 enum { SQLITE_TEXTS_MAX = 128 };
+/* A larger database is not read through: that takes a second for 500 MB in memory, ten and more from a disk.
+ */
+#define SQLITE_CHECKED_BYTES_MAX (INT64_C(512) << 20)
 
 struct sqlite_link {
     sqlite3 *db;
+    bool light;          /* commits are not synced */
+    bool suspect;        /* writing or syncing failed: what was taken for durable may not be */
+    bool damaged;        /* nothing is written before its pages have been looked at and found good */
+    int64_t check_at_ms; /* monotonic: when that is done again */
     struct {
         const char *sql; /* known by its address: a literal of the program */
         sqlite3_stmt *st;
@@ -37,18 +44,22 @@ static inline struct sqlite_link *sqlite_link_of(struct store *s)
 bool sqlite_link_open(struct sqlite_link *l, const char *path, int flags, struct err *err) MUSTCHECK;
 void sqlite_link_close(struct sqlite_link *l);
 
+/* For the writer, once the schema is there: the log is checkpointed by this handle as it grows. */
+void sqlite_link_keep_log_short(struct sqlite_link *l);
+
 /* Sets err by what SQLite said; returns false. */
 bool sqlite_fail(struct sqlite_link *l, const char *doing, struct err *err);
 bool sqlite_run(struct sqlite_link *l, const char *sql, struct err *err) MUSTCHECK;
 /* A statement ready for binding; prepared at its first use. NULL: err is set. */
 sqlite3_stmt *sqlite_statement(struct sqlite_link *l, const char *sql, struct err *err);
 
-/* A transaction of writes: begins, and commits when `ok`, else takes all of it back. */
+/* A transaction of writes: begins, and commits when `ok`, else takes all of it back. What an earlier failure
+ * has left is put right first: nothing is committed behind what may not be on the disk. */
 bool sqlite_begin(struct sqlite_link *l, struct err *err) MUSTCHECK;
 bool sqlite_end(struct sqlite_link *l, bool ok, struct err *err) MUSTCHECK;
-/* The same without an fsync, for what may be lost with the power (then it is done again). */
+/* The same without an fsync, for what may be lost with the power (then it is done again). What has to be
+ * durable is always written between a begin and an end: outside of them the last begin's choice holds. */
 bool sqlite_begin_light(struct sqlite_link *l, struct err *err) MUSTCHECK;
-bool sqlite_end_light(struct sqlite_link *l, bool ok, struct err *err) MUSTCHECK;
 
 /* Runs a statement that gives no rows. */
 bool sqlite_finish(struct sqlite_link *l, sqlite3_stmt *st, const char *doing, struct err *err) MUSTCHECK;

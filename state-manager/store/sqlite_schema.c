@@ -1,7 +1,10 @@
 #include "state-manager/store/sqlite_schema.h"
+#include "shared/log.h"
 #include "state-manager/core/store.h"
+#include <inttypes.h>
 #include <sqlite3.h>
 #include <stdio.h>
+#include <string.h>
 
 /* Services of two neighbouring versions run side by side: a schema only ever gains tables, columns and
  * indexes. Version 3 has sessions and revocations, version 4 what profiles keep. */
@@ -10,8 +13,9 @@ enum { SCHEMA_VERSION = 4, SCHEMA_VERSION_MAX = SCHEMA_VERSION + 1 };
 /* synchronous=FULL also syncs commits in WAL mode: that is what makes an answered 200 true after a power cut.
  */
 static const char *const pragmas[] = {
-    "PRAGMA journal_mode=WAL",        "PRAGMA synchronous=FULL",
-    "PRAGMA wal_autocheckpoint=2000", "PRAGMA cache_size=-32000", /* KiB */
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA cache_size=-32000", /* KiB */
     "PRAGMA temp_store=MEMORY",
 };
 
@@ -78,24 +82,28 @@ static const struct {
     {4, DOC_TABLE("CREATE TEMP TABLE", "audit")},
 };
 
-static bool run(sqlite3 *db, const char *sql, struct err *err)
+static bool fail(sqlite3 *db, struct err *err)
 {
-    if (sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK)
-        return true;
     int code = sqlite3_errcode(db) & 0xff;
     bool damaged = code == SQLITE_CORRUPT || code == SQLITE_NOTADB;
     return err_set(err, damaged ? ERR_INTERNAL : ERR_UNAVAILABLE, "sqlite: %s", sqlite3_errmsg(db));
 }
 
-static bool read_version(sqlite3 *db, int *version, struct err *err)
+static bool run(sqlite3 *db, const char *sql, struct err *err)
+{
+    return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK || fail(db, err);
+}
+
+static bool read_number(sqlite3 *db, const char *sql, int64_t *out, struct err *err)
 {
     sqlite3_stmt *st = NULL;
-    bool ok = sqlite3_prepare_v2(db, "PRAGMA user_version", -1, &st, NULL) == SQLITE_OK &&
-              sqlite3_step(st) == SQLITE_ROW;
+    bool ok = sqlite3_prepare_v2(db, sql, -1, &st, NULL) == SQLITE_OK && sqlite3_step(st) == SQLITE_ROW;
     if (ok)
-        *version = sqlite3_column_int(st, 0);
+        *out = sqlite3_column_int64(st, 0);
+    else
+        fail(db, err);
     sqlite3_finalize(st);
-    return ok || err_set(err, ERR_INTERNAL, "sqlite: %s", sqlite3_errmsg(db));
+    return ok;
 }
 
 static bool run_all(sqlite3 *db, const char *const *texts, size_t count, struct err *err)
@@ -106,33 +114,71 @@ static bool run_all(sqlite3 *db, const char *const *texts, size_t count, struct 
     return true;
 }
 
+static bool set_version(sqlite3 *db, int64_t version, struct err *err)
+{
+    char sql[48];
+    snprintf(sql, sizeof sql, "PRAGMA user_version=%" PRId64, version);
+    return run(db, sql, err);
+}
+
+static bool check_pages(sqlite3 *db, struct err *err)
+{
+    sqlite3_stmt *st = NULL;
+    bool ok = sqlite3_prepare_v2(db, "PRAGMA integrity_check(1)", -1, &st, NULL) == SQLITE_OK &&
+              sqlite3_step(st) == SQLITE_ROW;
+    const char *found = ok ? (const char *)sqlite3_column_text(st, 0) : NULL;
+    if (!found)
+        ok = fail(db, err);
+    else if (strcmp(found, "ok") != 0)
+        ok = err_set(err, ERR_INTERNAL, "sqlite: the database is damaged, a backup has to be restored");
+    sqlite3_finalize(st);
+    return ok;
+}
+
+bool sqlite_schema_check(sqlite3 *db, int64_t bytes_max, struct err *err)
+{
+    int64_t pages, page_size;
+    return read_number(db, "PRAGMA page_count", &pages, err) &&
+           read_number(db, "PRAGMA page_size", &page_size, err) &&
+           (pages * page_size > bytes_max || check_pages(db, err));
+}
+
+bool sqlite_schema_touch(sqlite3 *db, struct err *err)
+{
+    int64_t version;
+    return read_number(db, "PRAGMA user_version", &version, err) && set_version(db, version, err);
+}
+
 bool sqlite_schema_make(sqlite3 *db, struct err *err)
 {
-    int version = 0;
-    char set_version[48];
-    if (!run_all(db, pragmas, countof(pragmas), err) || !read_version(db, &version, err))
+    int64_t version = 0;
+    if (!run_all(db, pragmas, countof(pragmas), err) ||
+        !read_number(db, "PRAGMA user_version", &version, err))
         return false;
     if (version > SCHEMA_VERSION_MAX)
-        return err_set(err, ERR_INTERNAL, "the database has schema %d, this program knows %d", version,
-                       SCHEMA_VERSION);
+        return err_set(err, ERR_INTERNAL, "the database has schema %" PRId64 ", this program knows %d",
+                       version, SCHEMA_VERSION);
     if (version >= SCHEMA_VERSION)
         return true;
-    snprintf(set_version, sizeof set_version, "PRAGMA user_version=%d", SCHEMA_VERSION);
-    bool ok =
-        run(db, "BEGIN IMMEDIATE", err) && (version != 1 || run_all(db, upgrade, countof(upgrade), err)) &&
-        run_all(db, tables, countof(tables), err) && run(db, set_version, err) && run(db, "COMMIT", err);
+    bool ok = run(db, "BEGIN IMMEDIATE", err) &&
+              (version != 1 || run_all(db, upgrade, countof(upgrade), err)) &&
+              run_all(db, tables, countof(tables), err) && set_version(db, SCHEMA_VERSION, err) &&
+              run(db, "COMMIT", err);
     if (!ok && !sqlite3_get_autocommit(db))
         sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+    if (ok && !version)
+        log_info("store_made", "schema=%d", SCHEMA_VERSION);
     return ok;
 }
 
 bool sqlite_schema_read(sqlite3 *db, struct err *err)
 {
-    int version = 0;
-    if (!read_version(db, &version, err))
+    int64_t version = 0;
+    if (!read_number(db, "PRAGMA user_version", &version, err))
         return false;
     for (size_t i = 0; version >= 2 && i < countof(lent); i++)
         if (version < lent[i].since && !run(db, lent[i].table, err))
             return false;
-    return run(db, "PRAGMA query_only=ON; PRAGMA wal_autocheckpoint=0", err);
+    return run(db, "PRAGMA query_only=ON; PRAGMA wal_autocheckpoint=0", err) &&
+           (sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL) == SQLITE_OK || fail(db, err));
 }

@@ -5,11 +5,16 @@
 #include "shared/compiler.h"
 #include "shared/err.h"
 #include <stdbool.h>
+#include <stdint.h>
 
 struct sqlite3;
 
 /* Makes what is missing. INTERNAL: the file is of a newer schema. */
 bool sqlite_schema_make(struct sqlite3 *db, struct err *err) MUSTCHECK;
+/* Reads every page, unless there are more bytes than that. INTERNAL: the file is damaged. */
+bool sqlite_schema_check(struct sqlite3 *db, int64_t bytes_max, struct err *err) MUSTCHECK;
+/* Writes what changes nothing, in the transaction that is open. */
+bool sqlite_schema_touch(struct sqlite3 *db, struct err *err) MUSTCHECK;
 /* For a connection that only reads, from then on, perhaps a file of the version before. */
 bool sqlite_schema_read(struct sqlite3 *db, struct err *err) MUSTCHECK;
 

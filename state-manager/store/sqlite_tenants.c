@@ -67,24 +67,26 @@ bool sqlite_trim_log(struct store *s, const struct trim *trim, size_t *removed, 
         sqlite_bind_view(st, 1, view_of(trim->tenant_id));
         sqlite_bind_u64(st, 2, cut);
     }
-    return sqlite_end_light(l, st && sqlite_finish_counted(l, st, "drop old entries", removed, err), err);
+    return sqlite_end(l, st && sqlite_finish_counted(l, st, "drop old entries", removed, err), err);
 }
 
 bool sqlite_adopt(struct store *s, const char *tenant_id, const struct head *at, bool *taken, struct err *err)
 {
     struct sqlite_link *l = sqlite_link_of(s);
+    size_t added = 0;
+    *taken = false;
+    if (!sqlite_begin(l, err))
+        return false;
     sqlite3_stmt *st = sqlite_statement(
         l, "INSERT OR IGNORE INTO tenants(tenant, " SQLITE_HEAD ") VALUES(?1, ?2, ?3, ?4, ?3, ?5, ?5)", err);
-    size_t added;
-    *taken = false;
-    if (!st)
-        return false;
-    sqlite_bind_view(st, 1, view_of(tenant_id));
-    sqlite_bind_view(st, 2, view_of(at->epoch));
-    sqlite_bind_u64(st, 3, at->n);
-    sqlite_bind_u64(st, 4, at->seq);
-    sqlite_bind_u64(st, 5, at->figures_rev);
-    bool ok = sqlite_finish_counted(l, st, "begin a tenant", &added, err);
-    *taken = added > 0;
+    if (st) {
+        sqlite_bind_view(st, 1, view_of(tenant_id));
+        sqlite_bind_view(st, 2, view_of(at->epoch));
+        sqlite_bind_u64(st, 3, at->n);
+        sqlite_bind_u64(st, 4, at->seq);
+        sqlite_bind_u64(st, 5, at->figures_rev);
+    }
+    bool ok = sqlite_end(l, st && sqlite_finish_counted(l, st, "begin a tenant", &added, err), err);
+    *taken = ok && added > 0;
     return ok;
 }

@@ -138,6 +138,28 @@ START_TEST(the_log_is_kept_for_its_days_and_its_count)
 }
 END_TEST
 
+START_TEST(a_clock_that_jumps_ahead_drops_nothing_for_a_day)
+{
+    int64_t real = wall;
+    add_entries("jump", 1, 20, wall);
+    publish("jump", 20);
+    run("", ERR_NONE);
+    wall = real + 30 * DAY;
+    run("", ERR_NONE);
+    wall = real - DAY; /* nor does one that goes back, and then is right */
+    run("", ERR_NONE);
+    wall = real + 30 * DAY;
+    mono += DAY / 2;
+    run("", ERR_NONE);
+    mono += DAY / 2;
+    run("", ERR_NONE);
+    check_log("jump", 1, 20);
+    mono += DAY / 2;
+    run("", ERR_NONE);
+    check_log("jump", 20, 20);
+}
+END_TEST
+
 START_TEST(a_step_is_small)
 {
     add_entries("t1", 1, 450, wall - 9 * DAY);
@@ -484,6 +506,7 @@ Suite *suite_keeper(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_set_timeout(t, 60);
     tcase_add_test(t, the_log_is_kept_for_its_days_and_its_count);
+    tcase_add_test(t, a_clock_that_jumps_ahead_drops_nothing_for_a_day);
     tcase_add_test(t, a_step_is_small);
     tcase_add_test(t, a_slow_step_is_followed_by_a_long_rest);
     tcase_add_test(t, documents_that_age_go_after_their_time_and_others_stay);
