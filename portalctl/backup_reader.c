@@ -176,7 +176,7 @@ static bool read_documents(struct backup_reader *r, struct view line, struct bac
 {
     struct view text = line, value;
     if (line.p[0] == '"') {
-        if (!json_check(line, JSON_STRICT, &value, err) || !json_decode_string(value, &r->text))
+        if (!json_check(line, JSON_OURS, &value, err) || !json_decode_string(value, &r->text))
             return refuse(r, err, "documents that cannot be read");
         text = buf_view(&r->text);
     }
@@ -256,7 +256,7 @@ static enum backup_record_kind kind_of(struct view line, struct view *value)
     *value = line;
     if (line.n && (line.p[0] == '[' || line.p[0] == '"'))
         return BACKUP_DOCUMENTS;
-    if (!json_check(line, JSON_STRICT, value, NULL))
+    if (!json_check(line, JSON_OURS, value, NULL))
         return BACKUP_RECORD_KINDS;
     for (int i = 0; i < BACKUP_RECORD_KINDS; i++)
         if (kinds[i].member && json_get(*value, kinds[i].member).n)

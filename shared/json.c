@@ -75,7 +75,8 @@ static bool scan_string(struct scanner *s)
     }
     if (s->p == s->end)
         return fail(s, "unfinished string");
-    if (high && s->leniency == JSON_STRICT && !view_is_utf8((struct view){start, (size_t)(s->p - start)}))
+    if (high && s->leniency != JSON_ANY_BYTES_IN_STRINGS &&
+        !view_is_utf8((struct view){start, (size_t)(s->p - start)}))
         return fail(s, "not UTF-8");
     s->p++;
     return true;
@@ -142,7 +143,7 @@ static bool scan_key(struct scanner *s)
 
 /* Where the scan stands: which containers are open, and whether a value must come next. */
 struct nesting {
-    char open[JSON_MAX_DEPTH];
+    char open[JSON_MAX_DEPTH_OURS];
     size_t depth;
     bool value_due;
 };
@@ -156,7 +157,7 @@ static char closing(char bracket)
 static bool scan_opening(struct scanner *s, struct nesting *n)
 {
     char c = *s->p;
-    if (n->depth == JSON_MAX_DEPTH)
+    if (n->depth == (s->leniency == JSON_OURS ? JSON_MAX_DEPTH_OURS : JSON_MAX_DEPTH))
         return fail(s, "nested too deep");
     n->open[n->depth++] = c;
     s->p++;
@@ -308,7 +309,7 @@ static size_t value_length(struct view v)
 struct json_iter json_iter(struct view value)
 {
     enum json_type type = json_type(value);
-    if (type != JSON_OBJECT && type != JSON_ARRAY)
+    if ((type != JSON_OBJECT && type != JSON_ARRAY) || value.n < 2)
         return (struct json_iter){{NULL, 0}};
     return (struct json_iter){{value.p + 1, value.n - 2}};
 }
@@ -321,7 +322,7 @@ static bool take_value(struct json_iter *it, struct view *value)
     *value = (struct view){it->rest.p, value_length(it->rest)};
     it->rest.p += value->n;
     it->rest.n -= value->n;
-    return true;
+    return value->n > 0;
 }
 
 bool json_next_member(struct json_iter *it, struct view *key, struct view *value)
@@ -336,7 +337,7 @@ bool json_next_element(struct json_iter *it, struct view *value)
 
 bool json_plain_string(struct view string, struct view *plain)
 {
-    if (json_type(string) != JSON_STRING || memchr(string.p, '\\', string.n))
+    if (json_type(string) != JSON_STRING || string.n < 2 || memchr(string.p, '\\', string.n))
         return false;
     *plain = (struct view){string.p + 1, string.n - 2};
     return true;
@@ -400,10 +401,13 @@ static bool add_code_point(struct buf *out, unsigned code)
 static bool decode_escape(const char **p, const char *end, struct buf *out)
 {
     static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
-    char letter = (*p)[1];
+    char letter = end - *p < 2 ? 0 : (*p)[1];
+    const char *simple = letter ? strchr(from, letter) : NULL;
     *p += 2;
     if (letter != 'u')
-        return buf_add_char(out, to[strchr(from, letter) - from]);
+        return simple && buf_add_char(out, to[simple - from]);
+    if (end - *p < 4)
+        return false;
     unsigned code = hex4(*p);
     *p += 4;
     if (code < 0xd800 || code > 0xdfff)
@@ -420,7 +424,7 @@ static bool decode_escape(const char **p, const char *end, struct buf *out)
 
 bool json_decode_string(struct view string, struct buf *out)
 {
-    if (json_type(string) != JSON_STRING)
+    if (json_type(string) != JSON_STRING || string.n < 2)
         return false;
     const char *p = string.p + 1, *end = string.p + string.n - 1;
     while (p < end) {

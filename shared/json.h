@@ -16,18 +16,23 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { JSON_MAX_DEPTH = 64 };
+enum { JSON_MAX_DEPTH = 64, JSON_MAX_DEPTH_OURS = 80 };
 
 enum json_type { JSON_NONE, JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
 
-enum json_leniency { JSON_STRICT, JSON_ANY_BYTES_IN_STRINGS /* UTF-8 is then the caller's to check */ };
+enum json_leniency {
+    JSON_STRICT,
+    JSON_ANY_BYTES_IN_STRINGS, /* UTF-8 is then the caller's to check */
+    JSON_OURS /* strict, of a text that one of us has put around such of others: may be deeper */
+};
 
 /* Validates the whole text; *value is it without blanks around. Errors are MALFORMED, with the byte position.
  */
 bool json_check(struct view text, enum json_leniency leniency, struct view *value, struct err *err) MUSTCHECK;
 
 /* From here on: slices of checked text. A slice without a value (n == 0) has type JSON_NONE and gives "not
- * there". */
+ * there". Text that is no JSON after all (a disk has changed it) gives some of its bytes or nothing, and an
+ * end. */
 enum json_type json_type(struct view value);
 
 struct json_iter {

@@ -429,9 +429,9 @@ static bool on_ws_event(struct conn *c, enum lws_callback_reasons reason, void *
         ws_on_pong(c);
         return true;
     case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
-        return ws_on_peer_close(c);
+        return ws_on_peer_close(c, (struct view){in, n});
     case LWS_CALLBACK_WS_SERVER_DROP_PROTOCOL: /* it closes by itself, after an error in the framing */
-        ws_on_peer_close(c);
+        ws_on_peer_close(c, VIEW(""));
         return true;
     default:
         return true;

@@ -180,8 +180,8 @@ void ws_on_piece(struct conn *c, struct view piece, bool is_first, bool is_last,
                  size_t to_come);
 void ws_on_writable(struct conn *c);
 void ws_on_pong(struct conn *c);
-/* The peer said it closes; false: so did we, done. */
-bool ws_on_peer_close(struct conn *c);
+/* The peer said it closes, and why: a code and a reason, as they came; false: so did we, done. */
+bool ws_on_peer_close(struct conn *c, struct view close);
 void ws_on_message_timeout(struct conn *c);
 
 #endif

@@ -8,6 +8,7 @@
 enum {
     WRITE_FRAMES = 64,      /* at most, in one system call */
     REASON_MAX = 123,       /* RFC 6455, 5.5: a control frame carries 125 bytes, 2 are the code */
+    CODES_END = 5000,       /* of close codes */
     UNSENT_MAX = 128 * 1024 /* bytes that the kernel keeps for a peer that does not read */
 };
 
@@ -136,10 +137,21 @@ void ws_abort(struct ws *ws)
     link_cut(c);
 }
 
-bool ws_on_peer_close(struct conn *c)
+/* RFC 6455, 7.4.2. Other codes that may not be sent the library has made 1002 by now. */
+static bool may_be_echoed(struct view close)
+{
+    const unsigned char *code = (const unsigned char *)close.p;
+    return !close.n || (close.n > 1 && (code[0] << 8 | code[1]) < CODES_END);
+}
+
+bool ws_on_peer_close(struct conn *c, struct view close)
 {
     if (c->state != CONN_WS)
         return false;
+    if (!may_be_echoed(close)) {
+        ws_close(&c->ws, 1002, "no close code");
+        return false;
+    }
     /* The library answers; the deadline is for a peer that does not read the answer. */
     buf_free(&c->message);
     conn_enter(c, CONN_WS_CLOSING);

@@ -231,14 +231,18 @@ static bool check_header(const struct token_rules *rules, struct view part, cons
     return rules->algorithm->symmetric || choose_key(rules, field[KID], pem, err);
 }
 
-/* Whether libjwt finds the signature right. It accepts anything when it is called without a key. */
+/* Whether libjwt finds the signature right. It accepts anything when it is called without a key. A token that
+ * nobody could look at is not a wrong one: clients give up when they hear that. */
 static bool signed_with(const struct token_rules *rules, const char *token, const char *key)
 {
     jwt_t *jwt = NULL;
     if (!key || !*key)
         return false;
+    errno = 0;
     bool fine = jwt_decode(&jwt, token, (const unsigned char *)key, (int)strlen(key)) == 0 &&
                 jwt_get_alg(jwt) == rules->algorithm->jwt;
+    if (!fine && errno == ENOMEM)
+        mem_exhausted();
     jwt_free(jwt);
     return fine;
 }

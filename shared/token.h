@@ -16,6 +16,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Stands for one that was given and cannot be read as a text of at most TOKEN_MAX_BYTES: it never holds. */
+#define TOKEN_UNREADABLE "-"
+
 enum {
     TOKEN_MAX_BYTES = 8192,
     TOKEN_LIST_MAX = 32, /* entries of role, rooms, teams */

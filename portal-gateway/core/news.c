@@ -165,8 +165,15 @@ static void take_head(struct hub *h, struct tenant *t, struct head *item)
     settle(h, t);
 }
 
+static void want_again(struct tenant *t, bool latest)
+{
+    t->head_wanted = true;
+    t->latest_wanted |= latest;
+}
+
 static void on_heads(struct hub *h, struct news *n)
 {
+    bool any = false;
     if (!h->heads_fresh)
         log_info("state_manager_answers", "tenants=%zu", n->heads->count);
     h->heads_once = h->heads_fresh = true;
@@ -177,8 +184,12 @@ static void on_heads(struct hub *h, struct news *n)
         if (!t)
             continue;
         t->head_asked = false;
+        any |= item->answered;
+        h->ask_soon |= any && !item->answered; /* there was no room for it: those before it were too large */
         if (item->answered)
             take_head(h, t, item);
+        else
+            want_again(t, n->heads->latest);
     }
 }
 
@@ -194,8 +205,7 @@ static void on_heads_failed(struct hub *h, struct news *n)
         if (!t)
             continue;
         t->head_asked = false;
-        t->head_wanted = true; /* upkeep asks again */
-        t->latest_wanted |= n->heads->latest;
+        want_again(t, n->heads->latest); /* at the next upkeep */
     }
 }
 

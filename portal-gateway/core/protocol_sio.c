@@ -65,9 +65,7 @@ static void stream_connect(struct session *s, const struct sio_namespace *nsp, s
     bool readable = json_type(given) == JSON_NONE || json_type(given) == JSON_NULL ||
                     json_copy_string(given, token, sizeof token);
     recovery_wish_sio(s, json_get(auth, "pid"), json_get(auth, "offset"));
-    if (!readable)
-        refuse_stream(s, REFUSAL_TOKEN_INVALID);
-    else if (!session_sign_in(s, view_of(token), &why))
+    if (!session_sign_in(s, readable ? view_of(token) : VIEW(TOKEN_UNREADABLE), &why))
         refuse_stream(s, why);
 }
 

@@ -1,10 +1,16 @@
 #include "portal-gateway/core/ws_message.h"
 #include "shared/json.h"
+#include <string.h>
+
+static bool copy_token(struct view message, struct ws_message *out)
+{
+    struct view token = json_get(message, "token");
+    return json_type(token) == JSON_NONE || json_copy_string(token, out->token, sizeof out->token);
+}
 
 static bool read_token(struct view message, struct ws_message *out, struct err *err)
 {
-    struct view token = json_get(message, "token");
-    return json_type(token) == JSON_NONE || json_copy_string(token, out->token, sizeof out->token) ||
+    return copy_token(message, out) ||
            err_set(err, ERR_INVALID, "token is a string of at most %d bytes", TOKEN_MAX_BYTES);
 }
 
@@ -26,7 +32,9 @@ static bool read_auth(struct view message, struct ws_message *out, struct err *e
                        WS_MESSAGE_ROOMS_MAX, EVENT_ROOM_BYTES_MAX);
     out->rooms = rooms;
     out->offset = json_get(message, "offset");
-    return read_token(message, out, err);
+    if (!copy_token(message, out))
+        memcpy(out->token, TOKEN_UNREADABLE, sizeof TOKEN_UNREADABLE);
+    return true;
 }
 
 static bool read_room(struct view message, struct ws_message *out, struct err *err)

@@ -36,7 +36,8 @@ enum {
 struct ws_message {
     enum ws_message_type type;
     struct view id;                      /* JSON string or number as the client gave it; empty: none */
-    char token[TOKEN_MAX_BYTES + 1];     /* auth, refresh; "" when it is missing */
+    char token[TOKEN_MAX_BYTES + 1];     /* auth, refresh; "" when it is missing; auth: or
+                                          * TOKEN_UNREADABLE */
     char room[EVENT_ROOM_BYTES_MAX + 1]; /* join, leave */
     struct view offset;                  /* auth: JSON, unchecked; empty: none */
     struct view rooms;                   /* auth: JSON array of rooms' names, checked; empty: none */

@@ -4,6 +4,7 @@
 #include "portal-gateway/http/relay.h"
 #include "portal-gateway/http/ws_link.h"
 #include "shared/etag.h"
+#include "shared/http_text.h"
 #include "shared/log.h"
 #include "shared/mem.h"
 #include "shared/origin.h"
@@ -184,15 +185,19 @@ struct session *session_open(struct endpoint *e, const struct request *r, const 
     return s;
 }
 
+static void copy_token(struct view given, char out[static TOKEN_MAX_BYTES + 1])
+{
+    if (!view_copy(given, out, TOKEN_MAX_BYTES + 1))
+        memcpy(out, TOKEN_UNREADABLE, sizeof TOKEN_UNREADABLE);
+}
+
 void token_of(const struct request *r, char out[static TOKEN_MAX_BYTES + 1])
 {
     struct view header = request_header(r, "authorization");
-    bool bearer = header.n > 7 && view_is_nocase((struct view){header.p, 7}, "bearer ");
-    bool found =
-        bearer ? view_copy(view_trim((struct view){header.p + 7, header.n - 7}), out, TOKEN_MAX_BYTES + 1)
-               : request_query(r, "token", out, TOKEN_MAX_BYTES + 1);
-    if (!found)
-        out[0] = 0;
+    if (header.n > 7 && view_is_nocase((struct view){header.p, 7}, "bearer "))
+        copy_token(view_trim((struct view){header.p + 7, header.n - 7}), out);
+    else if (!request_query(r, "token", out, TOKEN_MAX_BYTES + 1))
+        copy_token(http_query_has(r->query, "token") ? VIEW(TOKEN_UNREADABLE) : VIEW(""), out);
 }
 
 /* --- /ws --- */
@@ -213,8 +218,8 @@ static bool token_of_subprotocol(const struct request *r, char out[static TOKEN_
         word = view_trim(word);
         if (view_is(word, "portalcast"))
             offered = true;
-        else if (!view_copy(word, out, TOKEN_MAX_BYTES + 1))
-            out[0] = 0;
+        else
+            copy_token(word, out);
     }
     return offered;
 }

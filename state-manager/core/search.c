@@ -179,15 +179,15 @@ bool search_valid(struct view query)
 static void read_phone(struct view words, char out[static SEARCH_CHARS_MAX])
 {
     size_t n = 0;
-    out[0] = 0;
-    for (size_t i = 0; i < words.n; i++) {
+    bool is_phone = true;
+    for (size_t i = 0; i < words.n && is_phone; i++) {
         char c = words.p[i];
-        if (!c || (!strchr("+-()./ ", c) && (c < '0' || c > '9')))
-            return;
-        if (c >= '0' && c <= '9' && (n || c != '0') && n + 1 < SEARCH_CHARS_MAX)
+        bool is_digit = c >= '0' && c <= '9';
+        is_phone = is_digit || (c && strchr("+-()./ ", c));
+        if (is_digit && (n || c != '0') && n + 1 < SEARCH_CHARS_MAX)
             out[n++] = c;
     }
-    out[n >= PHONE_DIGITS_MIN ? n : 0] = 0;
+    out[is_phone && n >= PHONE_DIGITS_MIN ? n : 0] = 0;
 }
 
 /* Every kind of blank is one. */

@@ -17,18 +17,20 @@ bool answer_read_tenant(struct view string, char out[static TENANT_ID_MAX + 1], 
 typedef bool (*write_value_fn)(const struct answering *from, const char *tenant_id, struct json_writer *w,
                                struct err *err);
 
-/* The member `key`: an object with a member for each tenant. */
+/* The member `key`: an object with a member for each of the first *count tenants; *count is left with those
+ * for which there was room. */
 static bool write_each(const struct answering *from, struct view tenants, const char *key,
-                       write_value_fn write_value, struct json_writer *w, struct err *err)
+                       write_value_fn write_value, size_t *count, struct json_writer *w, struct err *err)
 {
     struct view one;
-    size_t count = 0;
+    size_t written = 0, begin = w->b->len;
+    struct json_iter it = json_iter(tenants);
     jw_key(w, key);
     jw_begin(w, '{');
-    for (struct json_iter it = json_iter(tenants); json_next_element(&it, &one);) {
+    for (; written < *count && json_next_element(&it, &one); written++) {
         char tenant_id[TENANT_ID_MAX + 1];
-        if (++count > HEADS_MAX)
-            return err_set(err, ERR_INVALID, "more than %d tenants in one request", HEADS_MAX);
+        if (w->b->len - begin > HEADS_BYTES)
+            break;
         if (!answer_read_tenant(one, tenant_id, err))
             return false;
         jw_key(w, tenant_id);
@@ -36,6 +38,7 @@ static bool write_each(const struct answering *from, struct view tenants, const 
             return false;
     }
     jw_end(w, '}');
+    *count = written;
     return true;
 }
 
@@ -52,9 +55,19 @@ static bool write_head(const struct answering *from, const char *tenant_id, stru
     return true;
 }
 
+/* The newest values of a tenant, as many as there is room for. */
+struct newest {
+    struct json_writer *w;
+    size_t bytes;
+};
+
 static bool write_latest_row(void *ctx, const struct listed *row)
 {
-    jw_raw(ctx, row->doc);
+    struct newest *n = ctx;
+    n->bytes += row->doc.n;
+    if (n->bytes > LATEST_BYTES)
+        return false;
+    jw_raw(n->w, row->doc);
     return true;
 }
 
@@ -93,9 +106,11 @@ static bool write_latest(const struct answering *from, const char *tenant_id, st
                          struct err *err)
 {
     struct page page = {.parent = {"", 0}, .limit = 100};
+    struct newest newest = {.w = w};
     jw_begin(w, '[');
-    bool ok = from->store->ops->list(from->store, tenant_id, DOC_LATEST, &page, write_latest_row, w, err) &&
-              write_figures(from, tenant_id, w, err);
+    bool ok =
+        from->store->ops->list(from->store, tenant_id, DOC_LATEST, &page, write_latest_row, &newest, err) &&
+        write_figures(from, tenant_id, w, err);
     jw_end(w, ']');
     return ok;
 }
@@ -149,10 +164,17 @@ static bool answer_heads(const struct answering *from, struct view request, stru
     struct view tenants = json_get(request, "tenants");
     if (json_type(tenants) != JSON_ARRAY)
         return err_set(err, ERR_INVALID, "tenants must be an array");
+    size_t count = 0;
+    struct view one;
+    for (struct json_iter it = json_iter(tenants); json_next_element(&it, &one);)
+        count++;
+    if (count > HEADS_MAX)
+        return err_set(err, ERR_INVALID, "more than %d tenants in one request", HEADS_MAX);
+    /* What may be large comes first: who has no room for it has no head either, and asks again. */
     bool latest = json_is_true(json_get(request, "latest"));
-    return write_each(from, tenants, "heads", write_head, w, err) &&
-           (!latest || (write_each(from, tenants, "latest", write_latest, w, err) &&
-                        write_each(from, tenants, "revocations", write_revocations, w, err)));
+    return (!latest || (write_each(from, tenants, "latest", write_latest, &count, w, err) &&
+                        write_each(from, tenants, "revocations", write_revocations, &count, w, err))) &&
+           write_each(from, tenants, "heads", write_head, &count, w, err);
 }
 
 /* A replay being collected: event bodies behind `after`, up to the caps. */

@@ -11,6 +11,8 @@
 
 enum {
     HEADS_MAX = 500,
+    HEADS_BYTES = 4 << 20,  /* of what there is of all tenants of a kind; a tenant more goes over it */
+    LATEST_BYTES = 2 << 20, /* of a tenant's newest values */
     REPLAY_EVENTS_MAX = 1000,
     REPLAY_BYTES = 1 << 20,
     RIGHTS_MAX = 100,

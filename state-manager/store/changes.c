@@ -79,7 +79,7 @@ bool changes_read(struct view text, struct change **changes, size_t *count, stru
     size_t cap = 0;
     *changes = NULL;
     *count = 0;
-    bool ok = json_check(text, JSON_STRICT, &array, NULL) && json_type(array) == JSON_ARRAY;
+    bool ok = json_check(text, JSON_OURS, &array, NULL) && json_type(array) == JSON_ARRAY;
     struct json_iter it = json_iter(ok ? array : (struct view){NULL, 0});
     while (ok && json_next_element(&it, &object)) {
         if (*count == cap) {

@@ -152,7 +152,11 @@ static bool check_changes(void *ctx, const struct log_entry *e)
     return true;
 }
 
-/* Customers' JSON is kept byte for byte: big numbers, escaped NULs and lone surrogates, double keys. */
+#define NEST_7(text)  "[[[[[[[" text "]]]]]]]"
+#define NEST_63(text) NEST_7(NEST_7(NEST_7(NEST_7(NEST_7(NEST_7(NEST_7(NEST_7(NEST_7(text)))))))))
+
+/* Customers' JSON is kept byte for byte: big numbers, escaped NULs and lone surrogates, double keys, and as
+ * deep as it may come. */
 START_TEST(changes_come_back_as_they_went_in)
 {
     struct change changes[] = {
@@ -163,7 +167,7 @@ START_TEST(changes_come_back_as_they_went_in)
         {DOC_CONVERSATION,
          VIEW("all"),
          {.rank = -5, .ord = 7, .state = VIEW("waiting"), .owner = VIEW("@a \"b\"")},
-         VIEW("{}")},
+         VIEW("{\"deep\":" NEST_63("1") "}")},
     };
     struct entry e = store_entry("t1", 1, "[]", 1, 0);
     struct buf doc;

@@ -35,6 +35,7 @@ static void try_search(const char *text)
     if (!search_valid(view_of(text)))
         return;
     MUST(conversation_read(VIEW(doc), &c));
+    memset(&s, '9', sizeof s); /* what is not written shows */
     search_init(&s, view_of(text));
     MUST(!s.words.overflow && view_is_utf8(buf_view(&s.words)) && strlen(s.phone) < SEARCH_CHARS_MAX);
     bool found = search_finds(&s, &c);

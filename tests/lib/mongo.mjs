@@ -31,11 +31,17 @@ export class Mongo {
   static async own() {
     const port = await claimPorts();
     const mongo = new Mongo(`mongodb://127.0.0.1:${port}`);
-    mongo.process = spawn(path.join(ROOT, 'tests/lib/mongo-server'), [path.join(RUN_DIR, `mongo-${port}`), String(port)], { stdio: ['ignore', 'ignore', 'inherit'] });
-    mongo.gone = new Promise((done) => mongo.process.once('exit', (code, signal) => done((mongo.ended = `the MongoDB server of the tests ended with ${code ?? signal}`))));
-    // Waited for as until() does, but a missing program is said at once.
-    await Promise.race([until('the MongoDB server', () => answers(port), 20000), mongo.gone.then((what) => Promise.reject(new Error(what)))]);
+    mongo.port = port;
+    await mongo.launch();
     return mongo;
+  }
+
+  // Starts it, after it was killed with what it kept.
+  async launch() {
+    this.process = spawn(path.join(ROOT, 'tests/lib/mongo-server'), [path.join(RUN_DIR, `mongo-${this.port}`), String(this.port)], { stdio: ['ignore', 'ignore', 'inherit'] });
+    this.gone = new Promise((done) => this.process.once('exit', (code, signal) => done(`the MongoDB server of the tests ended with ${code ?? signal}`)));
+    // Waited for as until() does, but a missing program is said at once.
+    await Promise.race([until('the MongoDB server', () => answers(this.port), 20000), this.gone.then((what) => Promise.reject(new Error(what)))]);
   }
 
   // The server's URL with a database in it.

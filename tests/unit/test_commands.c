@@ -89,6 +89,81 @@ START_TEST(receipts_end_at_the_right_rank_in_any_order)
 }
 END_TEST
 
+enum { ORDERS = 50 }; /* messages whose receipts come at random, in one run of the test below */
+
+/* What may come of a message: itself, and receipts of one second, some of them twice. */
+static const char *const comings[] = {"", "sent", "delivered", "read", "played", "failed", "read", "sent"};
+
+static void come(int message, const char *status)
+{
+    char element[160];
+    if (*status)
+        snprintf(element, sizeof element,
+                 "{\"id\":\"wamid.%d\",\"status\":\"%s\",\"timestamp\":\"1789200001\"}", message, status);
+    else
+        snprintf(element, sizeof element,
+                 "{\"id\":\"wamid.%d\",\"to\":\"4477\",\"timestamp\":\"1789200000\",\"type\":\"text\"}",
+                 message);
+    ck_assert(decide(*status ? COMMAND_RECEIPT : COMMAND_ECHO, element, NULL));
+}
+
+/* Every status_update goes up; `last` holds the rank that each message was announced with. */
+static void check_moves(struct view events, int last[static ORDERS])
+{
+    static const char *const ranks[] = {"sent", "failed", "delivered", "read", "played"};
+    struct view one;
+    for (struct json_iter it = json_iter(events); json_next_element(&it, &one);) {
+        if (!json_string_is(json_get(one, "type"), "status_update"))
+            continue;
+        char id[32];
+        uint64_t message;
+        int rank = 0;
+        ck_assert(json_copy_string(json_path(one, "data.messageId"), id, sizeof id));
+        ck_assert(view_u64(view_of(id + strlen("wamid.")), ORDERS - 1, &message));
+        while (!json_string_is(json_path(one, "data.status"), ranks[rank]))
+            rank++;
+        ck_assert_msg(rank > last[message], "%s: %s after %s", id, ranks[rank],
+                      last[message] < 0 ? "nothing" : ranks[last[message]]);
+        last[message] = rank;
+    }
+}
+
+/* Receipts of many messages, all of one second, mixed at random and committed at random places. */
+START_TEST(mixed_receipts_of_one_second_end_at_the_right_rank)
+{
+    enum { COMINGS = countof(comings), ALL = ORDERS * COMINGS };
+    int order[ALL], last[ORDERS];
+    struct buf events;
+    buf_init(&events, 1 << 20);
+    srand((unsigned)_i + 1);
+    for (int i = 0; i < ALL; i++) {
+        int j = rand() % (i + 1);
+        order[i] = order[j];
+        order[j] = i;
+    }
+    memset(last, -1, sizeof last);
+    for (int i = 0; i < ALL; i++) {
+        come(order[i] / COMINGS, comings[order[i] % COMINGS]);
+        if (rand() % 16 == 0)
+            check_moves(stage_commit(&events), last);
+    }
+    check_moves(stage_commit(&events), last);
+    for (int i = 0; i < ORDERS; i++) {
+        char id[32];
+        int kept = 0;
+        struct view one;
+        snprintf(id, sizeof id, "wamid.%d", i);
+        struct message m = stored(id);
+        ck_assert_int_eq(m.status, MESSAGE_PLAYED);
+        for (struct json_iter it = json_iter(m.history); json_next_element(&it, &one);)
+            kept++;
+        ck_assert_int_eq(kept, 5); /* each receipt once */
+        ck_assert_int_eq(last[i], 4);
+    }
+    buf_free(&events);
+}
+END_TEST
+
 START_TEST(the_ladder_of_statuses)
 {
     static const struct {
@@ -405,6 +480,7 @@ Suite *suite_commands(void)
     tcase_add_checked_fixture(t, stage_open, stage_close);
     tcase_add_test(t, a_message_makes_a_conversation_and_one_event);
     tcase_add_loop_test(t, receipts_end_at_the_right_rank_in_any_order, 0, 40);
+    tcase_add_loop_test(t, mixed_receipts_of_one_second_end_at_the_right_rank, 0, 1000 / ORDERS);
     tcase_add_test(t, the_ladder_of_statuses);
     tcase_add_test(t, figures_follow_the_conversations);
     tcase_add_test(t, a_customer_keeps_the_conversation_under_a_new_name);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static const char *hex_of(const unsigned char *bytes, size_t n)
 {
@@ -46,6 +47,36 @@ START_TEST(equal_compares_every_byte)
         b[i] ^= 1;
     }
     ck_assert(crypto_equal(a, "x", 0));
+}
+END_TEST
+
+/* Nanoseconds of the quickest of many comparisons of two large areas that differ in one byte. */
+static int64_t quickest_ns(const char *a, char *b, size_t n, size_t differ_at)
+{
+    int64_t least = INT64_MAX;
+    b[differ_at] ^= 1;
+    for (int i = 0; i < 40; i++) {
+        struct timespec from, to;
+        clock_gettime(CLOCK_MONOTONIC, &from);
+        ck_assert(!crypto_equal(a, b, n));
+        clock_gettime(CLOCK_MONOTONIC, &to);
+        int64_t took = (to.tv_sec - from.tv_sec) * INT64_C(1000000000) + to.tv_nsec - from.tv_nsec;
+        least = took < least ? took : least;
+    }
+    b[differ_at] ^= 1;
+    return least;
+}
+
+/* Who guesses a signature learns nothing of how much of it is right. */
+START_TEST(equal_takes_its_time_wherever_the_difference_is)
+{
+    enum { LARGE = 1 << 18 };
+    char *a = xcalloc(1, LARGE), *b = xcalloc(1, LARGE);
+    int64_t first = quickest_ns(a, b, LARGE, 0), last = quickest_ns(a, b, LARGE, LARGE - 1);
+    ck_assert_msg(first * 2 > last, "%lld ns for the first byte, %lld for the last", (long long)first,
+                  (long long)last);
+    free(a);
+    free(b);
 }
 END_TEST
 
@@ -198,6 +229,7 @@ Suite *suite_crypto(void)
     tcase_add_test(tests, sha256_of_known_texts);
     tcase_add_test(tests, hmac_of_known_texts);
     tcase_add_test(tests, equal_compares_every_byte);
+    tcase_add_test(tests, equal_takes_its_time_wherever_the_difference_is);
     tcase_add_test(tests, unhex_takes_both_cases_and_exactly_2n_digits);
     tcase_add_test(tests, base64_both_ways);
     tcase_add_test(tests, unbase64_refuses);

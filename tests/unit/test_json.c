@@ -38,13 +38,21 @@ END_TEST
 
 START_TEST(json_depth_is_bounded)
 {
-    char text[2 * JSON_MAX_DEPTH + 3];
-    for (int depth = JSON_MAX_DEPTH; depth <= JSON_MAX_DEPTH + 1; depth++) {
-        memset(text, '[', (size_t)depth);
-        memset(text + depth, ']', (size_t)depth);
-        text[2 * depth] = 0;
-        ck_assert(checks(text, JSON_STRICT) == (depth == JSON_MAX_DEPTH));
-    }
+    static const struct {
+        enum json_leniency leniency;
+        int most;
+    } rows[] = {{JSON_STRICT, JSON_MAX_DEPTH},
+                {JSON_ANY_BYTES_IN_STRINGS, JSON_MAX_DEPTH},
+                {JSON_OURS, JSON_MAX_DEPTH_OURS}};
+    char text[2 * JSON_MAX_DEPTH_OURS + 3];
+    for (size_t i = 0; i < countof(rows); i++)
+        for (int depth = rows[i].most; depth <= rows[i].most + 1; depth++) {
+            memset(text, '[', (size_t)depth);
+            memset(text + depth, ']', (size_t)depth);
+            text[2 * depth] = 0;
+            ck_assert(checks(text, rows[i].leniency) == (depth == rows[i].most));
+        }
+    ck_assert(!checks("\"\xff\"", JSON_OURS));
 }
 END_TEST
 

@@ -95,7 +95,9 @@ START_TEST(what_breaks_the_protocol_is_closed_with_its_code)
         {0x81, {huge, sizeof huge}, "\x03\xf1"}, {0x83, VIEW("x"), "\x03\xea"},
         {0xc1, VIEW("x"), "\x03\xea"},           {0x80, VIEW("x"), "\x03\xea"},
         {0x09, VIEW("x"), "\x03\xea"},           {0x88, VIEW("\x03\xe7"), "\x03\xea"},
-        {0x88, VIEW("\x03\xe8why"), "\x03\xe8"},
+        {0x88, VIEW("\x03\xe8why"), "\x03\xe8"}, {0x88, VIEW("\x03"), "\x03\xea"},
+        {0x88, VIEW("\x13\x87"), "\x13\x87"},    {0x88, VIEW("\x13\x88"), "\x03\xea"},
+        {0x88, VIEW("\xff\xff"), "\x03\xea"},
     };
     memset(huge, 'h', sizeof huge);
     for (size_t i = 0; i < countof(table); i++) {

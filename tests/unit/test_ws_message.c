@@ -20,8 +20,8 @@ static const struct {
     {"{\"type\":\"ping\",\"id\":{\"no\":1}}", ERR_NONE, WS_MESSAGE_PING, "", ""},
     {"{\"type\":\"dance\",\"id\":1}", ERR_NONE, WS_MESSAGE_UNKNOWN, "1", ""},
     {"{\"type\":\"\"}", ERR_NONE, WS_MESSAGE_UNKNOWN, "", ""},
-    {"{\"type\":\"auth\",\"token\":5}", ERR_INVALID, WS_MESSAGE_AUTH, "", ""},
-    {"{\"type\":\"auth\",\"token\":\"a\\u0000b\"}", ERR_INVALID, WS_MESSAGE_AUTH, "", ""},
+    {"{\"type\":\"auth\",\"token\":5}", ERR_NONE, WS_MESSAGE_AUTH, "", TOKEN_UNREADABLE},
+    {"{\"type\":\"auth\",\"token\":\"a\\u0000b\"}", ERR_NONE, WS_MESSAGE_AUTH, "", TOKEN_UNREADABLE},
     {"{\"type\":5}", ERR_MALFORMED, WS_MESSAGE_UNKNOWN, "", ""},
     {"{}", ERR_MALFORMED, WS_MESSAGE_UNKNOWN, "", ""},
     {"[]", ERR_MALFORMED, WS_MESSAGE_UNKNOWN, "", ""},
@@ -46,7 +46,7 @@ START_TEST(reads_every_row)
 }
 END_TEST
 
-START_TEST(refuses_a_token_over_its_size)
+START_TEST(a_token_over_its_size_is_none)
 {
     struct ws_message m;
     struct err err;
@@ -55,6 +55,12 @@ START_TEST(refuses_a_token_over_its_size)
     buf_init(&b, 65536);
     memset(long_token, 'a', TOKEN_MAX_BYTES + 1);
     buf_addf(&b, "{\"type\":\"auth\",\"token\":\"%s\"}", long_token);
+    ck_assert(ws_message_parse(buf_view(&b), &m, &err));
+    ck_assert_str_eq(m.token, TOKEN_UNREADABLE);
+    ck_assert(ws_message_parse(VIEW("{\"type\":\"auth\",\"token\":7}"), &m, &err));
+    ck_assert_str_eq(m.token, TOKEN_UNREADABLE);
+    buf_clear(&b);
+    buf_addf(&b, "{\"type\":\"refresh\",\"token\":\"%s\"}", long_token);
     ck_assert(!ws_message_parse(buf_view(&b), &m, &err));
     buf_clear(&b);
     buf_addf(&b, "{\"type\":\"auth\",\"token\":\"%s\"}", long_token + 1);
@@ -166,7 +172,7 @@ Suite *suite_ws_message(void)
     Suite *s = suite_create("ws_message");
     TCase *t = tcase_create("messages");
     tcase_add_loop_test(t, reads_every_row, 0, (int)countof(rows));
-    tcase_add_test(t, refuses_a_token_over_its_size);
+    tcase_add_test(t, a_token_over_its_size_is_none);
     tcase_add_loop_test(t, reads_what_each_type_has, 0, (int)countof(more_rows));
     tcase_add_test(t, names_at_most_a_hundred_rooms);
     tcase_add_test(t, an_id_has_its_size);
