@@ -11,7 +11,7 @@
  * Documents are JSON texts by (tenant, kind, key), each with what lists need: parent, rank and ord.
  *
  * Thread: a handle belongs to one thread. Lifetime: from store_open() to store_close(). Errors: UNAVAILABLE
- * when the store cannot be reached or is full (try again later), INTERNAL when it is damaged.
+ * when the store cannot be reached or read, or is full (try again later), INTERNAL when it is damaged.
  */
 #ifndef STATE_MANAGER_CORE_STORE_H
 #define STATE_MANAGER_CORE_STORE_H

@@ -1,9 +1,9 @@
 #include "state-manager/store/sqlite_link.h"
 #include "shared/clock.h"
 #include "state-manager/store/resync.h"
+#include "state-manager/store/sqlite_disk.h"
 #include "state-manager/store/sqlite_schema.h"
 #include <assert.h>
-#include <errno.h>
 
 enum { BUSY_MS = 2000, LOG_PAGES = 2000, CHECK_EVERY_MS = 3000 };
 
@@ -47,33 +47,16 @@ void sqlite_link_keep_log_short(struct sqlite_link *l)
     sqlite3_wal_hook(l->db, on_log_grown, l);
 }
 
-/* SQLite says of a disk that does not read (EIO and what it takes for the same) that the database is
- * malformed. */
-static bool is_unreadable(struct sqlite_link *l)
-{
-    static const int files[] = {SQLITE_FCNTL_FILE_POINTER, SQLITE_FCNTL_JOURNAL_POINTER};
-    bool unreadable = false;
-    for (size_t i = 0; i < countof(files); i++) {
-        sqlite3_file *file = NULL;
-        int cause = 0;
-        if (sqlite3_file_control(l->db, "main", files[i], &file) == SQLITE_OK && file && file->pMethods &&
-            file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &cause) == SQLITE_OK)
-            unreadable |= cause == EIO || cause == ENXIO || cause == ERANGE;
-    }
-    return unreadable;
-}
-
 /* Whether waiting can help decides the code: full disks and I/O errors pass, a damaged file does not. */
 bool sqlite_fail(struct sqlite_link *l, const char *doing, struct err *err)
 {
+    const char *words = "out of memory";
     int code = l->db ? sqlite3_errcode(l->db) & 0xff : SQLITE_NOMEM;
-    bool damaged = code == SQLITE_CORRUPT || code == SQLITE_NOTADB || code == SQLITE_MISUSE ||
-                   code == SQLITE_ERROR || code == SQLITE_CONSTRAINT;
+    bool ours = code == SQLITE_MISUSE || code == SQLITE_ERROR || code == SQLITE_CONSTRAINT;
+    bool damaged = l->db && sqlite_disk_damaged(l->db, &words);
     l->suspect |= code == SQLITE_IOERR;
-    l->damaged |= code == SQLITE_CORRUPT || code == SQLITE_NOTADB;
-    damaged = damaged && !(code == SQLITE_CORRUPT && is_unreadable(l));
-    return err_set(err, damaged ? ERR_INTERNAL : ERR_UNAVAILABLE, "sqlite: %s: %s", doing,
-                   l->db ? sqlite3_errmsg(l->db) : "out of memory");
+    l->damaged |= damaged;
+    return err_set(err, damaged || ours ? ERR_INTERNAL : ERR_UNAVAILABLE, "sqlite: %s: %s", doing, words);
 }
 
 bool sqlite_run(struct sqlite_link *l, const char *sql, struct err *err)
@@ -109,22 +92,27 @@ static bool set_light(struct sqlite_link *l, bool light, struct err *err)
     return true;
 }
 
-/* A disk that cannot be read now looks to SQLite like a page that is wrong for good. */
+/* What looked damaged is looked at a second time, page by page: that decides. */
 static bool check_again(struct sqlite_link *l, struct err *err)
 {
     int64_t now = clock_mono_ms();
+    struct err *found = &l->found;
     if (now < l->check_at_ms)
-        return err_set(err, ERR_INTERNAL, "sqlite: the database is damaged");
+        return err_set(err, found->code, "%s", found->text);
     l->check_at_ms = now + CHECK_EVERY_MS;
-    if (!sqlite_schema_check(l->db, SQLITE_CHECKED_BYTES_MAX, err))
-        return false;
+    if (!sqlite_schema_check(l->db, SQLITE_CHECKED_BYTES_MAX, found))
+        return err_set(err, found->code, "%s", found->text);
+    err_set(found, ERR_INTERNAL, "sqlite: the database looks damaged, and is not");
     l->damaged = false;
     return true;
 }
 
-/* A transaction that could not even be taken back, and a log that lies on the disk in part. */
+/* A transaction that could not even be taken back, and a log that lies on the disk in part. What the disk
+ * would take, and nobody could read, is not kept. */
 static bool mend(struct sqlite_link *l, struct err *err)
 {
+    if (!sqlite_disk_read(l->db, err))
+        return false;
     if (l->damaged && !check_again(l, err))
         return false;
     if (!sqlite3_get_autocommit(l->db) && !sqlite_run(l, "ROLLBACK", err))

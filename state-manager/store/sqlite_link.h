@@ -22,6 +22,7 @@ struct sqlite_link {
     bool suspect;        /* writing or syncing failed: what was taken for durable may not be */
     bool damaged;        /* nothing is written before its pages have been looked at and found good */
     int64_t check_at_ms; /* monotonic: when that is done again */
+    struct err found;    /* until then */
     struct {
         const char *sql; /* known by its address: a literal of the program */
         sqlite3_stmt *st;

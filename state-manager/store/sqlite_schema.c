@@ -1,6 +1,7 @@
 #include "state-manager/store/sqlite_schema.h"
 #include "shared/log.h"
 #include "state-manager/core/store.h"
+#include "state-manager/store/sqlite_disk.h"
 #include <inttypes.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -84,9 +85,9 @@ static const struct {
 
 static bool fail(sqlite3 *db, struct err *err)
 {
-    int code = sqlite3_errcode(db) & 0xff;
-    bool damaged = code == SQLITE_CORRUPT || code == SQLITE_NOTADB;
-    return err_set(err, damaged ? ERR_INTERNAL : ERR_UNAVAILABLE, "sqlite: %s", sqlite3_errmsg(db));
+    const char *words;
+    bool damaged = sqlite_disk_damaged(db, &words);
+    return err_set(err, damaged ? ERR_INTERNAL : ERR_UNAVAILABLE, "sqlite: %s", words);
 }
 
 static bool run(sqlite3 *db, const char *sql, struct err *err)
@@ -129,6 +130,8 @@ static bool check_pages(sqlite3 *db, struct err *err)
     const char *found = ok ? (const char *)sqlite3_column_text(st, 0) : NULL;
     if (!found)
         ok = fail(db, err);
+    else if (strcmp(found, "ok") != 0 && sqlite_disk_failed(db))
+        ok = err_set(err, ERR_UNAVAILABLE, "sqlite: the disk cannot be read");
     else if (strcmp(found, "ok") != 0)
         ok = err_set(err, ERR_INTERNAL, "sqlite: the database is damaged, a backup has to be restored");
     sqlite3_finalize(st);

@@ -11,7 +11,8 @@ struct sqlite3;
 
 /* Makes what is missing. INTERNAL: the file is of a newer schema. */
 bool sqlite_schema_make(struct sqlite3 *db, struct err *err) MUSTCHECK;
-/* Reads every page, unless there are more bytes than that. INTERNAL: the file is damaged. */
+/* Reads every page, unless there are more bytes than that. INTERNAL: the file is damaged; UNAVAILABLE: it
+ * cannot be read. */
 bool sqlite_schema_check(struct sqlite3 *db, int64_t bytes_max, struct err *err) MUSTCHECK;
 /* Writes what changes nothing, in the transaction that is open. */
 bool sqlite_schema_touch(struct sqlite3 *db, struct err *err) MUSTCHECK;

@@ -8,7 +8,8 @@ import { after, before, describe, test } from 'node:test';
 import { Disk } from '../faults/layer.mjs';
 import { StoreCheck } from '../faults/store-check.mjs';
 import { seededRandom, sleep, until } from '../lib/env.mjs';
-import { rest, tokenOf, webhook } from '../lib/http.mjs';
+import { Gate } from '../lib/gate.mjs';
+import { webhook } from '../lib/http.mjs';
 import { Load, NUMBER, checkAllHeard } from '../lib/load.mjs';
 import { inbound, textMessage } from '../lib/samples.mjs';
 import { gateway, stateManager } from '../lib/services.mjs';
@@ -102,17 +103,57 @@ describe('a disk that fails', () => {
     await until('ready', async () => (await ready(world)).status === 200);
   });
 
-  test('that cannot be read answers 503, which says: again, and comes back', async () => {
-    const before = await stored(world);
+  test('that cannot be read answers 503 at every door, which says: again; nobody calls it damaged, and it comes back', async (t) => {
+    const SECOND_LOOK_MS = 3000; // after that long the store looks again whether it is damaged
     await world.sm.stop();
-    await world.sm.start();
+    await world.sm.start(); // and has nothing in mind
+    const gate = await new Gate().open(world.amqpUrl);
+    t.after(() => gate.close());
+    const kept = await stored(world);
+    const [conversation] = await world.list(TENANT, '/api/v1/conversations');
+    const call = async (...args) => {
+      const { status, headers, json } = await world.api(TENANT, ...args);
+      return [status, json?.error?.code, Number(headers['retry-after']) >= 1];
+    };
+    const ask = async (body) => {
+      const answer = await gate.ask({ v: 1, tenantId: TENANT, ...body });
+      return answer.ok ? [200] : [503, answer.error.code, true];
+    };
+    let sent = 0;
+    const message = () => textMessage(`44770088${String(++sent % 9).padStart(4, '0')}`, `cannot be read ${sent}`);
+    const doors = {
+      webhook: async () => {
+        const { status, headers, json } = await webhook(world.sm, inbound(NUMBER, [message()]));
+        return [status, json?.error?.code, Number(headers['retry-after']) >= 1];
+      },
+      'a list': () => call('GET', '/api/v1/conversations'),
+      messages: () => call('GET', `/api/v1/conversations/${conversation.id}/messages`),
+      'the log': () => call('GET', '/api/v1/events?limit=1000'),
+      event: () => call('POST', '/api/v1/events', { event: 'order_created', data: {} }, 'service'),
+      reply: () => call('POST', `/api/v1/conversations/${conversation.id}/messages`, { text: 'hello' }),
+      channel: () => call('PUT', '/api/v1/admin/channels/200000000000777', { tenantId: TENANT, displayPhoneNumber: '15550100200' }, 'platform-admin'),
+      'rpc: a command': () => ask({ op: 'command', author: 'ann', command: 'send_message', conversationId: conversation.id, body: { text: 'hello' } }),
+      'rpc: the past': () => ask({ op: 'replay', epoch: 'e', after: 0, limit: 100 }),
+    };
+    await world.api(TENANT, 'POST', '/api/v1/events', { event: 'order_created', data: {} }, 'service'); // what readers have in mind is stale
     world.disk.set('eio-read 0');
-    const answer = await world.api(TENANT, 'GET', '/api/v1/conversations');
-    assert.equal(answer.status, 503, answer.body);
-    assert.equal((await webhook(world.sm, inbound(NUMBER, [textMessage('447700880001', 'cannot be read')]))).status, 503);
+    const wrong = [];
+    const states = [];
+    for (const started = performance.now(); performance.now() - started < 2 * SECOND_LOOK_MS || states.length < 10; await sleep(100)) {
+      for (const [door, open] of Object.entries(doors)) {
+        const answer = await open();
+        if (String(answer) !== String([503, 'UNAVAILABLE', true])) wrong.push(`${door}: ${answer}`);
+      }
+      states.push(await ready(world));
+    }
+    assert.deepEqual(wrong, []);
+    assert.deepEqual(states.filter((s) => s.status !== 503 || s.store), [], 'not ready, as long as it lasts');
+    assert.equal((await world.sm.probe('/healthz')).status, 200);
     world.disk.heal();
     await until('ready', async () => (await ready(world)).status === 200);
-    assert.deepEqual(await stored(world), before);
+    assert.doesNotMatch(world.sm.log(), /malformed|damaged|code=INTERNAL|event=call_failed/);
+    assert.deepEqual(await stored(world), kept);
+    for (const [door, open] of Object.entries(doors)) assert.ok((await open())[0] < 300, door);
   });
 });
 

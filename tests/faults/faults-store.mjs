@@ -16,7 +16,7 @@ export const STORE_FAULTS = [
   // Nothing can be written, so nobody may call himself ready.
   { ...onDisk, name: 'disk full', lasts: [2, 14], down: managers, args: (random) => ({ left: pick(random, [0, 0, 20000, 400000]) }), begin: (rig, { args }) => rig.disk.set(`full ${args.left}`) },
   { ...onDisk, name: 'disk error', lasts: [2, 14], down: managers, args: (random) => ({ at: pick(random, ['write', 'sync']) }), begin: (rig, { args }) => rig.disk.set(`eio-${args.at} 0`) },
-  { ...onDisk, name: 'disk error on reading', lasts: [1, 6], begin: (rig) => rig.disk.set('eio-read 0') },
+  { ...onDisk, name: 'disk error on reading', lasts: [1, 12], down: managers, begin: (rig) => rig.disk.set('eio-read 0') },
   { ...onDisk, name: 'disk slow', lasts: [3, 8], args: (random) => ({ ms: Math.round(100 + random() ** 2 * 4000) }), begin: (rig, { args }) => rig.disk.set(`slow-sync ${args.ms}`) },
   {
     ...onDisk,

@@ -18,6 +18,7 @@
     X(crypto)        \
     X(cursor)        \
     X(delivery)      \
+    X(disk)          \
     X(eio_payload)   \
     X(figures)       \
     X(figures_week)  \
