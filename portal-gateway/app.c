@@ -224,6 +224,7 @@ bool app_start(struct app *app, struct err *err)
                                         .hub = app->hub,
                                         .keys = &app->keys,
                                         .proxies = &s->proxies,
+                                        .arrival_rate = s->arrival_rate,
                                         .assets = app->assets,
                                         .bundle = app->bundle};
     struct upstream upstream = {.ctx = app,

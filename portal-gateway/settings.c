@@ -53,6 +53,9 @@ const struct config_row gateway_settings_rows[] = {
                       "sessions of one address here (of IPv6: of its /64); 0: unlimited"),
     CONFIG_NUMBER_ROW("MAX_CONNECTIONS_PER_TENANT", max_connections_per_tenant, "0", 0, 1000000,
                       "sessions of one tenant here; 0: unlimited"),
+    CONFIG_NUMBER_ROW(
+        "ARRIVAL_RATE", arrival_rate, "1000", 0, 1000000,
+        "new connections a second of one address, and sessions of one tenant; more wait; 0: unlimited"),
     CONFIG_TEXT_ROW("TRUSTED_PROXIES", trusted_proxies, "", 0,
                     "addresses and networks, comma-separated, whose X-Forwarded-For is believed"),
     CONFIG_NUMBER_ROW(
@@ -60,6 +63,10 @@ const struct config_row gateway_settings_rows[] = {
         "messages a second of one client, ten times as many at once; more: it is cut (4429); 0: "
         "unlimited"),
     CONFIG_NUMBER_ROW("BYTE_RATE", byte_rate, "1000000", 0, 50000000, "the same in bytes"),
+    CONFIG_NUMBER_ROW(
+        "TENANT_SHARE", tenant_share, "10", 1, 100,
+        "percent of the loop's time that one tenant's clients may take with what they say, while "
+        "other tenants are there; beyond it they are read more slowly"),
     CONFIG_NUMBER_ROW("TOKEN_EXPIRING_SECONDS", token_expiring_s, "60", 0, 86400,
                       "how long before expiry token_expiring is sent"),
     CONFIG_NUMBER_ROW("RECOVERY_MAX_EVENTS", recovery_events, "5000", 1, 1000000,
@@ -97,6 +104,7 @@ enum {
     HEADS_INTERVAL_MS = 3000,
     BIND_ALL_OVER = 1000,
     PID_MS = 7 * 24 * 3600 * 1000, /* what the state-manager records of a session is kept as long, at least */
+    STRANGERS_PART = 4,            /* of all connections, for those who have not signed in */
     BURST_S = 10,                  /* what a rate allows in so many seconds may come at once */
     BURST_PAYLOADS = 4             /* and so many messages of MAX_PAYLOAD bytes, in any case */
 };
@@ -159,6 +167,13 @@ static struct rate rate_of(const struct settings *s, int64_t per_second, int64_t
                          .at_once = at_once > at_least ? at_once : at_least};
 }
 
+/* Who never says who he is may not take the place of all; protocol suites never say. */
+static size_t strangers_of(const struct settings *s)
+{
+    size_t part = (size_t)s->max_connections / STRANGERS_PART;
+    return s->policy.conformance ? 0 : part + 1;
+}
+
 static void fill_policy(struct settings *s)
 {
     bool has_presence = name_presence_rooms(s);
@@ -176,9 +191,12 @@ static void fill_policy(struct settings *s)
         .heads_interval_ms = HEADS_INTERVAL_MS,
         .gather_ms = s->gather_ms,
         .max_payload = (size_t)s->max_payload,
+        .strangers = strangers_of(s),
         .connections_per_user = (size_t)s->max_connections_per_user,
         .connections_per_address = (size_t)s->max_connections_per_address,
         .connections_per_tenant = (size_t)s->max_connections_per_tenant,
+        .tenant_share = s->tenant_share,
+        .arrival_rate = s->arrival_rate,
         .messages = rate_of(s, s->message_rate, 0),
         .bytes = rate_of(s, s->byte_rate, BURST_PAYLOADS * s->max_payload),
         .ring_events = (size_t)s->ring_events,

@@ -27,6 +27,7 @@ struct settings {
     bool recovery, demo;
     int64_t max_connections, max_connections_per_user, max_connections_per_address,
         max_connections_per_tenant;
+    int64_t arrival_rate, tenant_share;
     int64_t message_rate, byte_rate;
     char *trusted_proxies;
     int64_t token_expiring_s;

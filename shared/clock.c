@@ -20,6 +20,11 @@ int64_t clock_mono_us(void)
     return read_clock(CLOCK_MONOTONIC, 1000000);
 }
 
+int64_t clock_thread_us(void)
+{
+    return read_clock(CLOCK_THREAD_CPUTIME_ID, 1000000);
+}
+
 int64_t clock_wall_ms(void)
 {
     return read_clock(CLOCK_REALTIME, 1000);

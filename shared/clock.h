@@ -13,6 +13,8 @@ enum { CLOCK_ISO_SIZE = 25 };
 
 int64_t clock_mono_ms(void);
 int64_t clock_mono_us(void);
+/* Of the processor, that this thread has used. */
+int64_t clock_thread_us(void);
 int64_t clock_wall_ms(void);
 /* RFC 3339 in UTC with milliseconds: 2026-11-21T10:00:00.000Z. Years 1970 to 9999; beyond, the nearest end.
  */

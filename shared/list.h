@@ -39,6 +39,18 @@ static inline void list_append(struct list *l, struct list *node)
     l->prev = node;
 }
 
+/* Moves all that is in `from` behind what is in `to`. */
+static inline void list_append_all(struct list *to, struct list *from)
+{
+    if (list_empty(from))
+        return;
+    from->next->prev = to->prev;
+    to->prev->next = from->next;
+    from->prev->next = to;
+    to->prev = from->prev;
+    list_init(from);
+}
+
 /* The current node may be unlinked in the body, its neighbours may not. */
 #define list_foreach(node, head)                                                      \
     for (struct list *node = (head)->next, *node##_next = node->next; node != (head); \

@@ -274,7 +274,7 @@ static bool ask_handler(struct conn *c)
     struct server *s = c->server;
     struct exchange *x = c->exchange;
     struct upgrade answer = {0};
-    x->is_shown = true;
+    x->is_shown = x->is_urgent = true;
     c->dispatching = true;
     bool accepted = s->options.handler->on_upgrade(s->options.ctx, &x->request, &answer);
     c->dispatching = false;
@@ -333,6 +333,11 @@ static bool add_subprotocol(const struct conn *c, struct lws_process_html_args *
 
 /* Connections, from accept to close. */
 
+void link_adopt(struct server *s, int fd)
+{
+    lws_adopt_socket_vhost(s->vhost, fd);
+}
+
 static void on_new_connection(struct lws *wsi)
 {
     struct server *s = lws_context_user(lws_get_context(wsi));
@@ -341,6 +346,8 @@ static void on_new_connection(struct lws *wsi)
     c->server = s;
     c->wsi = wsi;
     c->fd = lws_get_socket_fd(wsi);
+    c->visitor = s->arriving;
+    s->arriving = NULL;
     net_peer_address(c->fd, c->address);
     s->sockets++;
     s->live++;
@@ -348,6 +355,8 @@ static void on_new_connection(struct lws *wsi)
         struct conn *from = s->adopting;
         c->is_upgrading = true;
         c->ws = from->ws;
+        c->visitor = from->visitor;
+        from->visitor = NULL;
         c->subprotocol = from->subprotocol;
         from->subprotocol = NULL;
         from->is_upgrading = false;
@@ -378,6 +387,7 @@ static void on_ended(struct conn *c)
 static void on_destroyed(struct conn *c)
 {
     on_ended(c);
+    visit_end(c->server, c->visitor);
     c->server->sockets--;
     free(c);
 }
@@ -443,8 +453,6 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
     struct server *s = lws_context_user(lws_get_context(wsi));
     struct conn *c = user;
     switch ((int)reason) {
-    case LWS_CALLBACK_FILTER_NETWORK_CONNECTION: /* user is something else here */
-        return s->is_stopped || s->live >= s->options.max_connections || !server_may_open_files(s);
     case LWS_CALLBACK_EVENT_WAIT_CANCELLED:
         s->is_kicked = false;
         return 0;
@@ -490,16 +498,12 @@ static bool open_library(struct server *s)
     };
     static const lws_retry_bo_t no_pings = {0};
     void *loops[] = {loop_native(s->loop)};
-    bool is_v4 = !strchr(s->options.host, ':');
-    bool is_any = !strcmp(s->options.host, "0.0.0.0") || !strcmp(s->options.host, "::");
     struct lws_context_creation_info info = {
-        .port = s->options.port,
-        .iface = is_any ? NULL : s->options.host,
+        .port = CONTEXT_PORT_NO_LISTEN_SERVER,
         .protocols = protocols,
         .alpn = "http/1.1",
-        .options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS | LWS_SERVER_OPTION_LIBUV |
-                   LWS_SERVER_OPTION_VALIDATE_UTF8 | LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND |
-                   (is_v4 ? LWS_SERVER_OPTION_DISABLE_IPV6 : 0),
+        .options =
+            LWS_SERVER_OPTION_EXPLICIT_VHOSTS | LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_VALIDATE_UTF8,
         .user = s,
         .max_http_header_data = SERVER_HEAD_MAX,
         .pt_serv_buf_size = READ_BYTES,
@@ -513,17 +517,17 @@ static bool open_library(struct server *s)
     };
     s->context = lws_create_context(&info);
     s->vhost = s->context ? lws_create_vhost(s->context, &info) : NULL;
-    if (!s->vhost)
-        return false;
-    s->port = lws_get_vhost_listen_port(s->vhost);
-    return true;
+    return s->vhost != NULL;
 }
 
 struct server *server_create(struct loop *loop, const struct server_options *options, struct err *err)
 {
-    if (!net_try_address(options->host, options->port, err))
+    int fd = net_listen(options->host, options->port, err);
+    if (fd < 0)
         return NULL;
     struct server *s = xcalloc(1, sizeof *s);
+    s->listen_fd = fd;
+    s->port = net_port(fd);
     s->loop = loop;
     s->options = *options;
     s->options.host = xstrdup(options->host);
@@ -531,11 +535,11 @@ struct server *server_create(struct loop *loop, const struct server_options *opt
     s->spare_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     s->files = net_cap_connections(&s->options.max_connections);
     server_init_requests(s);
+    visit_init(s);
     lws_set_log_level(LLL_ERR | LLL_WARN, on_library_log);
     if (!open_library(s)) {
-        err_set(err, ERR_UNAVAILABLE,
-                "cannot listen on %s port %d: libwebsockets or its libuv plugin refuses", options->host,
-                options->port);
+        err_set(err, ERR_UNAVAILABLE, "cannot serve %s port %d: libwebsockets or its libuv plugin refuses",
+                options->host, options->port);
         server_destroy(s);
         return NULL;
     }
@@ -544,9 +548,7 @@ struct server *server_create(struct loop *loop, const struct server_options *opt
 
 void server_stop_listening(struct server *s)
 {
-    if (!s->is_stopped)
-        lws_context_deprecate(s->context, NULL);
-    s->is_stopped = true;
+    visit_stop_listening(s);
 }
 
 /* The library lets go of its handles in several turns of the loop; where it is told to end once more in
@@ -567,9 +569,10 @@ void server_destroy(struct server *s)
 {
     if (!s)
         return;
-    s->is_stopped = true;
+    visit_stop_listening(s);
     if (s->context)
         close_library(s);
+    visit_finish(s);
     server_finish_requests(s);
     if (s->spare_fd >= 0)
         close(s->spare_fd);

@@ -3,7 +3,8 @@
  * server.c only.
  *
  * What it guarantees to the rooms above, whatever peers do: heads, bodies and messages are capped and have
- * deadlines; a request is handed over whole; a reply is written once; h2c and other upgrades, smuggling
+ * deadlines; connections are taken in turns of addresses, and so many a second of one; a request is handed
+ * over whole; a reply is written once; h2c and other upgrades, smuggling
  * shapes and CONNECT are refused; a client that goes away while its request is held is noticed within a
  * second. What it does not know: paths, tokens, sessions.
  * Pipelined requests are answered in order; one with a body that is pipelined behind another is refused with
@@ -15,6 +16,7 @@
 #ifndef SHARED_SERVER_H
 #define SHARED_SERVER_H
 
+#include "shared/address.h"
 #include "shared/compiler.h"
 #include "shared/err.h"
 #include "shared/loop.h"
@@ -66,7 +68,8 @@ struct reply {
     bool body_stays;          /* it outlives the server; only from on_request on */
     const struct reply_header *headers;
     size_t header_count;
-    bool close; /* Connection: close */
+    bool close;   /* Connection: close */
+    bool refuses; /* whatever its status says: it may wait as others that refuse, see server_reply() */
 };
 
 enum { SUBPROTOCOL_SIZE = 65 };
@@ -104,6 +107,9 @@ struct server_handler {
      * breaks a rule, a body that is too large or does not come. Then the answer says so (CORS, Fetch
      * standard). NULL: no page may. */
     bool (*origin_may_read)(void *ctx, const struct request *r);
+    /* Whether many stand behind that address, as behind a proxy's: they come and are refused as they like.
+     * NULL: behind none. */
+    bool (*is_many)(void *ctx, const struct address *peer);
 };
 
 struct server_options {
@@ -112,6 +118,7 @@ struct server_options {
     size_t max_body;        /* bytes; more is 413; see on_head */
     size_t max_message;     /* bytes of a WebSocket message; more is close 1009 */
     size_t max_connections; /* more are closed on accept */
+    int64_t arrival_rate;   /* connections a second of one address (of IPv6: its /64); more wait; 0: any */
     /* NULL, or where it stands how many files the caller has open beside, in great numbers: connections are
      * closed on accept too when the process may open hardly any more. */
     const size_t *other_files;
@@ -132,8 +139,10 @@ size_t server_connections(const struct server *s);
 /* Whether the process may open some files more, see other_files. */
 bool server_may_open_files(const struct server *s);
 
-/* Answers a request. False: its client is gone (on_gone follows, where it was not called yet), or it has been
- * answered. Content-Length, Date and Server are added. */
+/* Answers a request. What refuses it (4xx, or `refuses`) waits up to 2 s when the same address was refused
+ * many times: who is refused goes on at once, and that costs others. False: its client is gone (on_gone
+ * follows, where it was not called yet), or it has been answered. Content-Length, Date and Server are added.
+ */
 bool server_reply(struct server *s, uint64_t request_id, const struct reply *reply);
 /* Cuts the connection of a request that is not answered, from the loop's next turn; on_gone follows. */
 void server_abort(struct server *s, uint64_t request_id);
@@ -162,6 +171,9 @@ size_t ws_frame_header(unsigned char out[static WS_HEADER_MAX], enum ws_opcode o
 size_t ws_write(struct ws *ws, const struct iovec *frames, size_t count);
 /* Asks for on_ws_writable when the socket has room. */
 void ws_want_writable(struct ws *ws);
+/* Reads nothing from it any more, or goes on. What had been read stays, unparsed; that the peer goes away is
+ * noticed only while it is read. */
+void ws_pause(struct ws *ws, bool on);
 /* Close handshake: no more messages come in; on_ws_close follows, at the latest after a few seconds. Code 0:
  * a close frame without one. */
 void ws_close(struct ws *ws, int code, const char *reason);

@@ -1,7 +1,6 @@
 #include "shared/loop.h"
 #include "shared/mem.h"
 #include "shared/server_parts.h"
-#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -18,76 +17,8 @@ enum {
     CLOSE_MS = 3000,  /* for a WebSocket's close handshake */
     LINGER_BYTES = 1 << 20,
     ORIGIN_SIZE = 256, /* a longer one is not answered to */
-    CORS_HEADERS = 3,
-    SLOT_BITS = 20 /* of a request's id; the rest is its serial number */
+    CORS_HEADERS = 3
 };
-
-/* Requests by id. */
-
-static uint64_t slot_take(struct server *s, struct exchange *x)
-{
-    if (s->first_free == s->slot_count) {
-        uint32_t count = s->slot_count ? s->slot_count * 2 : 64;
-        s->slots = xrealloc(s->slots, count * sizeof *s->slots);
-        for (uint32_t i = s->slot_count; i < count; i++)
-            s->slots[i] = (struct slot){.next_free = i + 1};
-        s->slot_count = count;
-    }
-    uint32_t at = s->first_free;
-    assert(at < 1u << SLOT_BITS);
-    s->first_free = s->slots[at].next_free;
-    s->slots[at].exchange = x;
-    return ++s->serial << SLOT_BITS | at;
-}
-
-static void slot_give_back(struct server *s, uint64_t id)
-{
-    uint32_t at = (uint32_t)(id & ((1u << SLOT_BITS) - 1));
-    s->slots[at] = (struct slot){.next_free = s->first_free};
-    s->first_free = at;
-}
-
-static struct exchange *slot_find(const struct server *s, uint64_t id)
-{
-    uint64_t at = id & ((1u << SLOT_BITS) - 1);
-    struct exchange *x = at < s->slot_count ? s->slots[at].exchange : NULL;
-    return x && x->request.id == id ? x : NULL;
-}
-
-struct exchange *exchange_create(struct conn *c, enum http_method method, struct view path, struct view query)
-{
-    assert(!c->exchange);
-    struct exchange *x = xcalloc(1, sizeof *x + path.n + query.n + 1);
-    memcpy(x->text, path.p, path.n);
-    if (query.n)
-        memcpy(x->text + path.n, query.p, query.n);
-    x->conn = c;
-    x->request = (struct request){.id = slot_take(c->server, x),
-                                  .method = method,
-                                  .path = {x->text, path.n},
-                                  .query = {x->text + path.n, query.n},
-                                  .body = VIEW(""),
-                                  .address = c->address,
-                                  .head = c};
-    c->exchange = x;
-    return x;
-}
-
-void exchange_destroy(struct exchange *x)
-{
-    if (!x)
-        return;
-    struct server *s = x->conn->server;
-    uint64_t id = x->request.id;
-    bool is_awaited = x->is_shown && !x->is_answered;
-    x->conn->exchange = NULL;
-    slot_give_back(s, id);
-    buf_free(&x->body);
-    buf_free(&x->rest);
-    free(x);
-    if (is_awaited)
-        s->options.handler->on_gone(s->options.ctx, id);
-}
 
 bool request_query(const struct request *r, const char *name, char *out, size_t size)
 {
@@ -189,7 +120,15 @@ static void answer(struct exchange *x, const struct reply *reply)
     http_reply_head(&s->scratch, reply, &context);
     bool has_body =
         reply->content_type && x->request.method != HTTP_HEAD && reply->status != 204 && reply->status != 304;
-    send_reply(x, buf_view(&s->scratch), has_body ? reply->body : VIEW(""), reply->body_stays);
+    struct view body = has_body ? reply->body : VIEW("");
+    x->is_late = visit_delays(x, reply);
+    if (!x->is_late) {
+        send_reply(x, buf_view(&s->scratch), body, reply->body_stays);
+        return;
+    }
+    buf_init(&x->rest, s->scratch.len + body.n);
+    buf_add_view(&x->rest, buf_view(&s->scratch));
+    buf_add_view(&x->rest, body);
 }
 
 /*
@@ -241,7 +180,7 @@ static bool has_hung_up(const struct conn *c)
 
 bool server_reply(struct server *s, uint64_t request_id, const struct reply *reply)
 {
-    struct exchange *x = slot_find(s, request_id);
+    struct exchange *x = exchange_find(s, request_id);
     if (!x || x->is_answered || x->conn->state == CONN_CUT)
         return false;
     struct conn *c = x->conn;
@@ -251,21 +190,31 @@ bool server_reply(struct server *s, uint64_t request_id, const struct reply *rep
         return false;
     }
     answer(x, reply);
-    if (!c->dispatching && !go_on(c))
+    if (!c->dispatching && !x->is_late && !go_on(c))
         link_cut(c);
     return true;
 }
 
+/* From here on the tick sends it. */
+void http_send_late(struct exchange *x)
+{
+    struct conn *c = x->conn;
+    x->is_late = false;
+    link_no_timeout(c);
+    quieten(c);
+    conn_enter(c, CONN_SENDING);
+}
+
 void server_abort(struct server *s, uint64_t request_id)
 {
-    struct exchange *x = slot_find(s, request_id);
+    struct exchange *x = exchange_find(s, request_id);
     if (x && !x->is_answered)
         link_cut(x->conn);
 }
 
 int server_take_socket(struct server *s, uint64_t request_id)
 {
-    struct exchange *x = slot_find(s, request_id);
+    struct exchange *x = exchange_find(s, request_id);
     if (!x || x->is_answered || !x->conn->dispatching)
         return -1;
     int fd = net_take_socket(x->conn);
@@ -321,7 +270,12 @@ bool http_refuse(struct conn *c, int status)
     take_back(x);
     buf_init(&body, 1024);
     http_refusal_body(status, &body);
-    answer(x, &(struct reply){status, "application/json", buf_view(&body), false, headers, count, true});
+    answer(x, &(struct reply){.status = status,
+                              .content_type = "application/json",
+                              .body = buf_view(&body),
+                              .headers = headers,
+                              .header_count = count,
+                              .close = true});
     buf_free(&body);
     if (x->rest.len && !link_queue(c, x->rest.data, x->rest.len))
         return false;
@@ -341,8 +295,10 @@ static bool dispatch(struct conn *c)
     c->dispatching = true;
     s->options.handler->on_request(s->options.ctx, &x->request);
     c->dispatching = false;
-    if (x->is_answered)
+    if (x->is_answered && !x->is_late)
         return go_on(c);
+    if (x->is_late)
+        buf_free(&x->body);
     link_no_timeout(c);
     /* After a body the library copes by itself for a while: short waits of the many, webhooks, are to cost
      * no system calls. */

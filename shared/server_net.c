@@ -36,28 +36,41 @@ size_t net_cap_connections(size_t *max_connections)
     return most;
 }
 
-bool net_try_address(const char *host, int port, struct err *err)
+int net_listen(const char *host, int port, struct err *err)
 {
     struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
     bool is_v4 = inet_pton(AF_INET, host, &v4.sin_addr) == 1;
-    if (!is_v4 && inet_pton(AF_INET6, host, &v6.sin6_addr) != 1)
-        return err_set(err, ERR_INVALID, "cannot listen on %s: not an IP address", host);
-    int fd = socket(is_v4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+    if (!is_v4 && inet_pton(AF_INET6, host, &v6.sin6_addr) != 1) {
+        err_set(err, ERR_INVALID, "cannot listen on %s: not an IP address", host);
+        return -1;
+    }
+    int fd = socket(is_v4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1;
     bool ok = fd >= 0 && !setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) &&
               !(is_v4 ? bind(fd, (struct sockaddr *)&v4, sizeof v4)
                       : bind(fd, (struct sockaddr *)&v6, sizeof v6)) &&
-              !listen(fd, 1);
-    if (!ok)
-        err_set(err, ERR_UNAVAILABLE, "cannot listen on %s port %d: %s", host, port, strerror(errno));
+              !listen(fd, SOMAXCONN);
+    if (ok)
+        return fd;
+    err_set(err, ERR_UNAVAILABLE, "cannot listen on %s port %d: %s", host, port, strerror(errno));
     if (fd >= 0)
         close(fd);
-    return ok;
+    return -1;
+}
+
+int net_port(int fd)
+{
+    struct sockaddr_storage own;
+    socklen_t length = sizeof own;
+    if (getsockname(fd, (struct sockaddr *)&own, &length))
+        return 0;
+    return ntohs(own.ss_family == AF_INET ? ((struct sockaddr_in *)&own)->sin_port
+                                          : ((struct sockaddr_in6 *)&own)->sin6_port);
 }
 
 bool server_may_open_files(const struct server *s)
 {
-    return s->live + (s->options.other_files ? *s->options.other_files : 0) < s->files;
+    return s->live + s->arrivals + (s->options.other_files ? *s->options.other_files : 0) < s->files;
 }
 
 int net_take_socket(struct conn *c)

@@ -1,7 +1,8 @@
 /*
  * What the parts of server.h share; nobody else includes this. server.c holds the library: its
  * callbacks, its sockets, its way of reading heads. server_http.c holds requests from their head to the last
- * byte of their reply, server_ws.c WebSockets from the 101 to their end, server_net.c system calls.
+ * byte of their reply (server_exchange.c finds them again), server_ws.c WebSockets from the 101 to their end,
+ * server_visit.c who comes and how often, server_net.c system calls.
  *
  * The library reads and parses; replies and frames are written to the socket past it, because its own way of
  * writing copies, splits and waits. It takes over again with the rest of a frame that the kernel took only a
@@ -16,6 +17,7 @@
 #include "shared/buf.h"
 #include "shared/http_text.h"
 #include "shared/list.h"
+#include "shared/map.h"
 #include "shared/server.h"
 #include <netinet/in.h>
 
@@ -60,8 +62,10 @@ struct conn {
     bool wants_writable;
     bool is_text;              /* the incomplete message */
     struct exchange *exchange; /* NULL: none */
+    struct visitor *visitor;
     struct ws ws;
     struct buf message; /* an incomplete WebSocket message */
+    size_t dropped;     /* bytes that came after its end */
     char *subprotocol;  /* until the 101 is sent */
     char address[INET6_ADDRSTRLEN];
 };
@@ -79,6 +83,10 @@ struct exchange {
     bool is_answered;
     bool close, says_keep_alive; /* Connection: of the reply */
     bool promises_body;
+    bool is_urgent;      /* what refuses it goes out at once */
+    bool is_late;        /* its reply waits in `rest` for its time */
+    struct list in_late; /* of the server */
+    int64_t due_us;
     char text[]; /* path and query */
 };
 
@@ -93,13 +101,22 @@ struct server {
     struct lws_context *context;
     struct lws_vhost *vhost;
     int port;
-    size_t sockets; /* not yet closed */
-    size_t live;    /* not yet ended */
-    size_t files;   /* that may be open, but for a few */
-    bool is_stopped;
-    bool is_kicked;        /* link_cut() has asked the library to look at its timers */
-    int spare_fd;          /* stands in for a socket that was taken from the library */
-    struct conn *adopting; /* the conn whose socket is being handed over to a new one */
+    size_t sockets;           /* not yet closed */
+    size_t live;              /* not yet ended */
+    size_t files;             /* that may be open, but for a few */
+    bool is_kicked;           /* link_cut() has asked the library to look at its timers */
+    int spare_fd;             /* stands in for a socket that was taken from the library */
+    struct conn *adopting;    /* the conn whose socket is being handed over to a new one */
+    struct visitor *arriving; /* whose socket is being handed to the library */
+    int listen_fd;
+    struct loop_watch *listener;  /* NULL: it listens no more */
+    struct loop_timer *admission; /* when the next of those who wait may come in */
+    struct map visitors;          /* by site */
+    struct list queues, absent;   /* of visitors: who have somebody waiting; who have nobody here */
+    size_t arrivals;              /* sockets that wait to be handed to the library */
+    int64_t swept_us;
+    struct list late; /* exchanges whose replies wait */
+    struct loop_timer *late_timer;
     struct loop_timer *tick;
     int tick_ms; /* 0: the timer stands still */
     int64_t looked_at_parked;
@@ -148,17 +165,38 @@ int net_take_socket(struct conn *c);
 /* Raises the limit of open files to what is allowed, and lowers *max_connections to what fits in there, which
  * is returned. */
 size_t net_cap_connections(size_t *max_connections);
-/* Whether the address can be listened on, and if not, why: the library does not tell. */
-bool net_try_address(const char *host, int port, struct err *err) MUSTCHECK;
+/* A socket that listens there, or -1 and why not. */
+int net_listen(const char *host, int port, struct err *err) MUSTCHECK;
+int net_port(int fd);
 /* In text form; "" when the peer has gone. */
 void net_peer_address(int fd, char out[static INET6_ADDRSTRLEN]);
 
-/* server_http.c */
+/* server_visit.c: who comes from where, and how often. */
+
+void visit_init(struct server *s);
+void visit_stop_listening(struct server *s);
+void visit_finish(struct server *s);
+/* A connection of its has gone; NULL: nobody's. */
+void visit_end(struct server *s, struct visitor *v);
+/* Whether a reply has to wait; http_send_late() follows in its time, unless the exchange ends before. */
+bool visit_delays(struct exchange *x, const struct reply *reply) MUSTCHECK;
+
+/* server.c */
+
+/* Takes the socket. */
+void link_adopt(struct server *s, int fd);
+
+/* server_exchange.c */
 
 /* The exchange that begins; the conn owns it. */
 struct exchange *exchange_create(struct conn *c, enum http_method method, struct view path,
                                  struct view query);
 void exchange_destroy(struct exchange *x); /* NULL-safe; on_gone when the handler waits for it */
+struct exchange *exchange_find(const struct server *s, uint64_t id); /* NULL: gone */
+
+/* server_http.c */
+
+void http_send_late(struct exchange *x);
 
 /* Each returns whether the connection goes on. */
 bool http_on_head(struct conn *c, const struct http_head *head);

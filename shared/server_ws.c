@@ -6,10 +6,11 @@
 #include <sys/socket.h>
 
 enum {
-    WRITE_FRAMES = 64,      /* at most, in one system call */
-    REASON_MAX = 123,       /* RFC 6455, 5.5: a control frame carries 125 bytes, 2 are the code */
-    CODES_END = 5000,       /* of close codes */
-    UNSENT_MAX = 128 * 1024 /* bytes that the kernel keeps for a peer that does not read */
+    WRITE_FRAMES = 64,       /* at most, in one system call */
+    REASON_MAX = 123,        /* RFC 6455, 5.5: a control frame carries 125 bytes, 2 are the code */
+    CODES_END = 5000,        /* of close codes */
+    UNSENT_MAX = 128 * 1024, /* bytes that the kernel keeps for a peer that does not read */
+    DROPPED_MAX = 16 * 1024  /* bytes that are read and dropped after the end */
 };
 
 size_t ws_frame_header(unsigned char out[static WS_HEADER_MAX], enum ws_opcode opcode, uint64_t payload_bytes)
@@ -104,6 +105,17 @@ void ws_on_writable(struct conn *c)
     c->server->options.handler->on_ws_writable(c->server->options.ctx, &c->ws);
 }
 
+void ws_pause(struct ws *ws, bool on)
+{
+    struct conn *c = conn_of(ws);
+    if (c->state != CONN_WS)
+        return;
+    if (on)
+        link_pause(c);
+    else
+        link_resume(c);
+}
+
 /* The end. */
 
 void ws_close(struct ws *ws, int code, const char *reason)
@@ -179,10 +191,20 @@ static void hand_over(struct conn *c, struct view message)
         c->server->options.handler->on_ws_message(c->server->options.ctx, &c->ws, message, c->is_text);
 }
 
+/* Who goes on talking after the end is not read any more; the deadline of the close handshake ends it. */
+static void drop(struct conn *c, size_t n)
+{
+    c->dropped += n;
+    if (c->dropped > DROPPED_MAX && c->state == CONN_WS_CLOSING)
+        link_pause(c);
+}
+
 void ws_on_piece(struct conn *c, struct view piece, bool is_first, bool is_last, bool is_text, size_t to_come)
 {
-    if (c->state != CONN_WS)
+    if (c->state != CONN_WS) {
+        drop(c, piece.n);
         return;
+    }
     size_t max = c->server->options.max_message;
     if (piece.n > max - c->message.len || to_come > max - c->message.len - piece.n) {
         ws_close(&c->ws, 1009, "message too big");

@@ -117,6 +117,7 @@ static bool make_server(struct app *app, struct err *err)
                                      .port = (int)s->port,
                                      .max_body = (size_t)max_body,
                                      .max_connections = (size_t)s->max_connections,
+                                     .arrival_rate = s->arrival_rate,
                                      .head_timeout_ms = HEAD_TIMEOUT_MS,
                                      .body_timeout_ms = BODY_TIMEOUT_MS,
                                      .server_name = "portalcast",
@@ -162,6 +163,7 @@ struct app *app_create(const struct settings *settings, struct err *err)
     app->drain_timer = loop_timer_create(app->loop, on_drain_timer, app);
     struct jobs_options jobs = {.queue_length = (size_t)settings->queue_length,
                                 .timeout_ms = (int)settings->request_timeout_ms,
+                                .share = settings->tenant_share,
                                 .on_done = api_on_done,
                                 .on_late = api_on_late,
                                 .ctx = &app->api};

@@ -8,13 +8,14 @@
 #include "state-manager/meters.h"
 #include <stdlib.h>
 
-enum { REPLY_MAX = 16 << 20, DRAIN_MAX = 512, LATE_CHECK_MS = 100 };
+enum { REPLY_MAX = 16 << 20, DRAIN_MAX = 64, LATE_CHECK_MS = 100, OWNERS_MAX = 10000 };
 
 /* A request that waits for its job, in the order of submission. */
 struct waiter {
     struct list node;
     uint64_t request_id;
     struct lane *lane;
+    uint64_t asked; /* the lane that was named */
     int64_t deadline_ms;
     char *origin; /* owned */
 };
@@ -32,7 +33,9 @@ struct jobs {
     struct loop_timer *late_timer;
     struct list waiters;
     struct map by_request;
-    struct map lanes; /* hash -> struct lane; those with calls waiting */
+    struct map lanes;  /* hash -> struct lane; those with calls waiting */
+    struct map owners; /* lane of a number -> hash of the tenant that owns it, as the last webhook found */
+    struct crowd crowd;
 };
 
 struct job *job_create(enum job_type type, uint64_t request_id)
@@ -75,6 +78,11 @@ void job_command(struct job *job, struct command *out)
         crypto_random(out->seed, sizeof out->seed);
 }
 
+bool job_is_late(const struct job *job)
+{
+    return job->deadline_ms && clock_mono_ms() > job->deadline_ms;
+}
+
 void job_hide_error(struct job *job)
 {
     bool internal = job->err.code == ERR_INTERNAL;
@@ -108,6 +116,8 @@ static void leave_lane(struct jobs *j, struct lane *lane)
 
 static void waiter_destroy(struct waiter *w)
 {
+    if (!w)
+        return;
     free(w->origin);
     free(w);
 }
@@ -123,13 +133,30 @@ static struct waiter *stop_waiting(struct jobs *j, uint64_t request_id)
     return w;
 }
 
-/* True when somebody was still waiting. */
-static bool forget(struct jobs *j, uint64_t request_id)
+static void forget(struct jobs *j, uint64_t request_id)
 {
-    struct waiter *w = stop_waiting(j, request_id);
-    if (w)
-        waiter_destroy(w);
-    return w != NULL;
+    waiter_destroy(stop_waiting(j, request_id));
+}
+
+static void forget_owners(struct jobs *j)
+{
+    void *owner;
+    for (size_t at = 0; map_next(&j->owners, &at, NULL, &owner);)
+        free(owner);
+    map_free(&j->owners);
+}
+
+/* A tenant may have many numbers: they are one, once it is known whose they are. */
+static void learn_owner(struct jobs *j, uint64_t lane, const char *tenant_id)
+{
+    uint64_t *owner = map_get(&j->owners, number_key(&lane));
+    if (!owner) {
+        if (j->owners.count >= OWNERS_MAX)
+            forget_owners(j);
+        owner = xcalloc(1, sizeof *owner);
+        map_put(&j->owners, number_key(&lane), owner);
+    }
+    *owner = map_hash(view_of(tenant_id));
 }
 
 static void on_wake(void *ctx)
@@ -138,10 +165,14 @@ static void on_wake(void *ctx)
     for (struct letter *l = mailbox_drain(j->done, DRAIN_MAX), *next; l; l = next) {
         next = l->next;
         struct job *job = job_of(l);
-        if (forget(j, job->request_id))
+        struct waiter *w = stop_waiting(j, job->request_id);
+        if (w && job->type == JOB_WEBHOOK && *job->tenant_id)
+            learn_owner(j, w->asked, job->tenant_id);
+        if (w)
             j->options.on_done(j->options.ctx, job);
         else
             job_destroy(job);
+        waiter_destroy(w);
     }
     if (mailbox_count(j->done))
         loop_wake_signal(j->wake); /* the rest in the next turn, after others */
@@ -169,6 +200,8 @@ struct jobs *jobs_create(struct loop *loop, const struct jobs_options *options)
     list_init(&j->waiters);
     map_init(&j->by_request);
     map_init(&j->lanes);
+    map_init(&j->owners);
+    crowd_init(&j->crowd);
     j->wake = loop_wake_create(loop, on_wake, j);
     j->writes = mailbox_create(options->queue_length, NULL, NULL);
     j->reads = mailbox_create(options->queue_length, NULL, NULL);
@@ -192,11 +225,14 @@ void jobs_destroy(struct jobs *j)
         forget(j, container_of(j->waiters.next, struct waiter, node)->request_id);
     map_free(&j->by_request);
     map_free(&j->lanes);
+    forget_owners(j);
+    crowd_finish(&j->crowd);
     free(j);
 }
 
 /* Takes the origin. */
-static void start_waiting(struct jobs *j, uint64_t request_id, uint64_t hash, struct lane *lane, char *origin)
+static void start_waiting(struct jobs *j, uint64_t request_id, uint64_t asked, uint64_t hash,
+                          struct lane *lane, char *origin)
 {
     if (!lane) {
         lane = xcalloc(1, sizeof *lane);
@@ -207,6 +243,7 @@ static void start_waiting(struct jobs *j, uint64_t request_id, uint64_t hash, st
     struct waiter *w = xcalloc(1, sizeof *w);
     w->request_id = request_id;
     w->lane = lane;
+    w->asked = asked;
     w->origin = origin;
     w->deadline_ms = clock_mono_ms() + j->options.timeout_ms;
     list_init(&w->node);
@@ -217,12 +254,15 @@ static void start_waiting(struct jobs *j, uint64_t request_id, uint64_t hash, st
 bool jobs_submit(struct jobs *j, struct job *job, struct view lane_name, struct err *err)
 {
     struct mailbox *to = job->type >= JOB_GET_CHANNEL ? j->reads : j->writes;
-    uint64_t request_id = job->request_id, hash = map_hash(lane_name);
+    uint64_t request_id = job->request_id, asked = map_hash(lane_name);
+    const uint64_t *owner = job->type == JOB_WEBHOOK ? map_get(&j->owners, number_key(&asked)) : NULL;
+    uint64_t hash = owner ? *owner : asked;
     struct lane *lane = map_get(&j->lanes, number_key(&hash));
     bool limited = lane && lane->waiting >= (j->options.queue_length + 3) / 4;
+    job->deadline_ms = clock_mono_ms() + j->options.timeout_ms;
     char *origin = xstrdup(job->origin); /* once pushed, the job is another thread's */
     if (!limited && jobs_waiting(j) < j->options.queue_length && mailbox_push(to, hash, &job->letter)) {
-        start_waiting(j, request_id, hash, lane, origin);
+        start_waiting(j, request_id, asked, hash, lane, origin);
         return true;
     }
     count(METER_QUEUE_FULL, 1);
@@ -252,6 +292,16 @@ struct mailbox *jobs_writes(struct jobs *j)
 struct mailbox *jobs_reads(struct jobs *j)
 {
     return j->reads;
+}
+
+struct crowd *jobs_crowd(struct jobs *j)
+{
+    return &j->crowd;
+}
+
+int64_t jobs_share(const struct jobs *j)
+{
+    return j->options.share ? j->options.share : 100;
 }
 
 size_t jobs_waiting(const struct jobs *j)

@@ -4,7 +4,8 @@
  *
  *   loop --submit--> committer (writes) or reader (reads) --finish--> loop: on_done
  *
- * A job that is not back in time is answered 503 by on_late; what comes back later finds nobody waiting.
+ * A job that is not back in time is answered 503 by on_late; what comes back later finds nobody waiting, and
+ * what has not begun by then is not done.
  * Ownership: submit takes the job; the worker has it alone; on_done has it back and destroys it.
  * Thread: jobs_submit and the callbacks on the loop; jobs_finish on any worker.
  */
@@ -18,6 +19,7 @@
 #include "shared/token.h"
 #include "state-manager/core/command.h"
 #include "state-manager/core/store.h"
+#include "state-manager/turns.h"
 
 enum job_type {
     /* the committer's */
@@ -43,6 +45,9 @@ struct position {
     uint64_t seq;
     bool given; /* false: from the oldest that is kept */
 };
+
+/* What a call takes of the processor besides what is measured: to be read, to be answered. */
+enum { JOB_BESIDE_US = 50 };
 
 enum { FILTER_OWNER_SIZE = 1 + 128 + 1, FILTER_TEXT_SIZE = 400 + 1, CONTENT_TAG_SIZE = 20 + 1 };
 
@@ -87,6 +92,8 @@ struct job {
     bool wants_tag;             /* of the reply, for an ETag */
     char *if_none_match;        /* owned; the caller's header, NULL: none */
     struct mark mark;
+    int64_t deadline_ms; /* monotonic: nobody waits for it any more; 0: somebody always does */
+    int64_t spent_us;    /* of the processor, before it was submitted; charged with what the worker takes */
     /* outcome */
     int status; /* HTTP, when there is no error */
     struct err err;
@@ -104,6 +111,8 @@ struct job *job_create(enum job_type type, uint64_t request_id);
 void job_destroy(struct job *job);
 /* The command of a JOB_COMMAND; it borrows what the job has. */
 void job_command(struct job *job, struct command *out);
+/* Its caller has been told that it was not done: what has not begun need not. */
+bool job_is_late(const struct job *job);
 /* What the store says of itself, hosts and all, is for the operator: it is logged, and callers hear less. */
 void job_hide_error(struct job *job);
 /* For mailbox_destroy(). */
@@ -116,6 +125,7 @@ static inline struct job *job_of(struct letter *letter)
 struct jobs_options {
     size_t queue_length;
     int timeout_ms;
+    int64_t share; /* percent of a worker's time for one tenant, while others are there; 0: all of it */
     void (*on_done)(void *ctx, struct job *job);
     void (*on_late)(void *ctx, uint64_t request_id, const char *origin); /* the job's */
     void *ctx;
@@ -134,6 +144,9 @@ void jobs_finish(struct jobs *j, struct job *job);
 /* Where workers take from. */
 struct mailbox *jobs_writes(struct jobs *j);
 struct mailbox *jobs_reads(struct jobs *j);
+/* Who is there, and what one of them may have, for the workers' turns. */
+struct crowd *jobs_crowd(struct jobs *j);
+int64_t jobs_share(const struct jobs *j);
 /* Calls that were submitted and have not come back. */
 size_t jobs_waiting(const struct jobs *j);
 

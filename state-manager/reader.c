@@ -13,16 +13,18 @@
 #include "state-manager/meters.h"
 #include "state-manager/resources.h"
 #include "state-manager/revocations.h"
+#include "state-manager/turns.h"
 #include <stdlib.h>
 #include <string.h>
 
-enum { WAIT_MS = 200, TURN_MAX = 64 };
+enum { WAIT_MS = 200, LETTERS_MAX = 4096 };
 
 struct reader {
     struct store *store;
     struct jobs *jobs;
     struct revocations revocations;
     struct acquaintances people;
+    struct turns turns;
 };
 
 struct reader *reader_create(struct store *store, struct jobs *jobs)
@@ -31,6 +33,9 @@ struct reader *reader_create(struct store *store, struct jobs *jobs)
     *r = (struct reader){.store = store, .jobs = jobs};
     revocations_init(&r->revocations, store);
     acquaintances_init(&r->people, store);
+    struct turns_options turns = {
+        .crowd = jobs_crowd(jobs), .share = jobs_share(jobs), .party_bytes = sizeof(struct party)};
+    turns_init(&r->turns, &turns);
     return r;
 }
 
@@ -38,6 +43,7 @@ void reader_destroy(struct reader *r)
 {
     if (!r)
         return;
+    turns_finish(&r->turns, job_discard);
     revocations_finish(&r->revocations);
     acquaintances_finish(&r->people);
     store_close(r->store);
@@ -200,26 +206,50 @@ static bool introduce(struct reader *r, struct job *job)
 
 static void answer(struct reader *r, struct job *job)
 {
-    bool ok = revocations_admit(&r->revocations, job->caller, &job->err);
+    bool late = job_is_late(job);
+    bool ok = late ? err_set(&job->err, ERR_UNAVAILABLE, "not done in time")
+                   : revocations_admit(&r->revocations, job->caller, &job->err);
     if (ok && introduce(r, job))
         return;
     ok = ok && !job->err.code && answers[job->type](r, job);
-    if (!ok && (job->err.code == ERR_UNAVAILABLE || job->err.code == ERR_INTERNAL))
+    if (!ok && !late && (job->err.code == ERR_UNAVAILABLE || job->err.code == ERR_INTERNAL))
         count(METER_STORE_ERRORS, 1);
     if (ok && job->wants_tag && !job->reply.overflow)
         crypto_name_id("", buf_view(&job->reply), job->tag);
     jobs_finish(r->jobs, job);
 }
 
+static void take_letters(struct reader *r)
+{
+    int64_t now = clock_mono_us();
+    for (struct letter *l = mailbox_drain(jobs_reads(r->jobs), LETTERS_MAX), *next; l; l = next) {
+        const struct job *job = job_of(l);
+        next = l->next;
+        const char *who = job->caller ? job->caller->tenant_id : job->tenant_id;
+        turns_add(&r->turns, turns_party(&r->turns, view_of(who)), l, now);
+    }
+}
+
+/* One call of whose turn it is; false: nobody's. */
+static bool answer_next(struct reader *r)
+{
+    struct party *p = turns_next(&r->turns, NULL, clock_mono_us());
+    if (!p)
+        return false;
+    int64_t started = clock_thread_us();
+    struct job *job = job_of(turns_take(p));
+    int64_t beside = job->spent_us + JOB_BESIDE_US;
+    answer(r, job);
+    turns_charge(&r->turns, p, clock_thread_us() - started, beside, clock_mono_us());
+    return true;
+}
+
 void reader_run(struct worker *worker, void *ctx)
 {
     struct reader *r = ctx;
     while (!worker_stopping(worker)) {
-        if (!mailbox_wait(jobs_reads(r->jobs), WAIT_MS))
-            continue;
-        for (struct letter *l = mailbox_drain(jobs_reads(r->jobs), TURN_MAX), *next; l; l = next) {
-            next = l->next;
-            answer(r, job_of(l));
-        }
+        take_letters(r);
+        if (!answer_next(r))
+            mailbox_wait(jobs_reads(r->jobs), turns_wait_ms(&r->turns, clock_mono_us(), WAIT_MS));
     }
 }

@@ -48,6 +48,8 @@ const struct config_row settings_rows[] = {
                       "how often what is too old is looked for"),
     CONFIG_NUMBER_ROW("MAX_CONNECTIONS", max_connections, "20000", 1, 1000000,
                       "HTTP connections; more are closed on accept"),
+    CONFIG_NUMBER_ROW("ARRIVAL_RATE", arrival_rate, "1000", 0, 1000000,
+                      "new connections a second of one address; more wait; 0: unlimited"),
     CONFIG_NUMBER_ROW("MAX_WEBHOOK_BYTES", max_webhook_bytes, "3145728", 1024, 4194304,
                       "largest webhook body (Meta: 3 MiB)"),
     CONFIG_NUMBER_ROW("MAX_BODY_BYTES", max_body_bytes, "1048576", 1024, 4194304,
@@ -56,6 +58,8 @@ const struct config_row settings_rows[] = {
                       "a call that the store has not answered by then gets 503"),
     CONFIG_NUMBER_ROW("QUEUE_LENGTH", queue_length, "4096", 16, 1000000,
                       "calls that may wait for the store; more get 503"),
+    CONFIG_NUMBER_ROW("TENANT_SHARE", tenant_share, "10", 1, 100,
+                      "percent of the store's time that one tenant may take while others are there"),
     CONFIG_SWITCH_ROW("DEMO", demo, "off", "accept weak secrets"),
 };
 const size_t settings_row_count = countof(settings_rows);

@@ -20,7 +20,8 @@ struct settings {
     char *log_level;
     int64_t event_retention_days, event_retention_count, raw_retention_days, raw_retention_count;
     int64_t reply_retention_hours, quarantine_retention_days, revocation_retention_days, housekeeping_seconds;
-    int64_t max_connections, max_webhook_bytes, max_body_bytes, request_timeout_ms, queue_length;
+    int64_t max_connections, arrival_rate, max_webhook_bytes, max_body_bytes, request_timeout_ms,
+        queue_length, tenant_share;
     bool demo;
 };
 

@@ -65,6 +65,23 @@ void hub_remove(struct hub *h, struct session *s)
     metric_add(&gateway_meters[s->protocol == &protocol_ws ? METER_SESSIONS_WS : METER_SESSIONS_SIO], -1);
 }
 
+void hub_add_stranger(struct hub *h, struct session *s)
+{
+    size_t most = h->policy->strangers;
+    list_append(&h->strangers, &s->in_strangers);
+    if (++h->stranger_count <= most || !most)
+        return;
+    session_close(container_of(h->strangers.next, struct session, in_strangers), CLOSE_CONNECT_TIMEOUT);
+}
+
+void hub_forget_stranger(struct hub *h, struct session *s)
+{
+    if (list_empty(&s->in_strangers))
+        return;
+    list_unlink(&s->in_strangers);
+    h->stranger_count--;
+}
+
 void hub_count_close(struct hub *h, enum close_reason reason)
 {
     (void)h;
@@ -405,10 +422,12 @@ struct hub *hub_create(struct loop *loop, const struct policy *policy, const str
     sid_index_init(&h->sids);
     guests_init(&h->guests);
     asks_init(&h->asks);
+    paces_init(&h->paces, h);
     init_peers(h);
     init_pid_keys(h);
     list_init(&h->thirsty);
     list_init(&h->sessions);
+    list_init(&h->strangers);
     list_init(&h->dirty);
     h->sio_ping = frame_create(WS_TEXT, VIEW("2"));
     h->ws_ping = frame_create(WS_PING, VIEW("p")); /* an empty pong is not reported (server.h) */
@@ -441,6 +460,7 @@ void hub_destroy(struct hub *h)
     frame_unref(h->sio_ping);
     frame_unref(h->ws_ping);
     mailbox_destroy(h->inbox, news_discard);
+    paces_finish(&h->paces);
     loop_timer_destroy(h->gather_timer);
     loop_timer_destroy(h->hole_timer);
     loop_timer_destroy(h->upkeep_timer);

@@ -14,6 +14,7 @@
 #include "portal-gateway/core/asks.h"
 #include "portal-gateway/core/guests.h"
 #include "portal-gateway/core/letters.h"
+#include "portal-gateway/core/pace.h"
 #include "portal-gateway/core/peers.h"
 #include "portal-gateway/core/policy.h"
 #include "portal-gateway/core/session.h"
@@ -55,8 +56,11 @@ struct hub {
     const struct token_rules *rules;
     struct mailbox *inbox; /* letters of kind struct news */
     struct upstream upstream;
-    struct map tenants;   /* id -> struct tenant */
-    struct list sessions; /* all, by in_hub */
+    struct map tenants;    /* id -> struct tenant */
+    struct list sessions;  /* all, by in_hub */
+    struct list strangers; /* those who have not signed in, in the order of their arrival */
+    size_t stranger_count;
+    struct bucket refusals; /* of tokens */
     size_t session_count;
     size_t most_sessions; /* since memory was given back; and how many the last upkeep saw */
     size_t last_sessions;
@@ -64,6 +68,7 @@ struct hub {
     struct sid_index sids; /* of Socket.IO sessions that are not closing */
     struct guests guests;
     struct asks asks;
+    struct paces paces;
     struct peer_keys pid_keys;        /* pids are signed with */
     int64_t generation;               /* of the last fence, ours or heard */
     struct list thirsty;              /* tenants whose log has to be asked for */
@@ -107,6 +112,9 @@ void hub_doubt_fences(struct hub *h);
 void hub_add(struct hub *h, struct session *s);
 void hub_remove(struct hub *h, struct session *s);
 void hub_admit(struct hub *h, struct session *s);
+/* One stranger more: when there are too many, the oldest one goes. */
+void hub_add_stranger(struct hub *h, struct session *s);
+void hub_forget_stranger(struct hub *h, struct session *s);
 void hub_count_close(struct hub *h, enum close_reason reason);
 /* It cannot be found by its secret id any more. */
 void hub_forget_sid(struct hub *h, struct session *s);

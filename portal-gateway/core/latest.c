@@ -31,16 +31,41 @@ void latest_init(struct latest *l)
     map_init(&l->values);
 }
 
+static void drop_frames(struct latest_value *value)
+{
+    for (size_t i = 0; i < FRAME_FORMS; i++) {
+        frame_unref(value->frames[i]);
+        value->frames[i] = NULL;
+    }
+}
+
+static void destroy(struct latest_value *value)
+{
+    drop_frames(value);
+    record_destroy(value->record);
+    free(value);
+}
+
+/* Many come at once, and each is told all: so they share what it looks like. */
+struct frame *latest_frame(struct latest_value *value, enum frame_form form, const struct position *at)
+{
+    const struct event *event = &value->record->event;
+    if (value->framed_at.seq != at->seq || strcmp(value->framed_at.epoch, at->epoch) != 0) {
+        drop_frames(value);
+        value->framed_at = *at;
+    }
+    if (!value->frames[form])
+        value->frames[form] = frame_of_event(form, event->type, event->data, at, (struct view){NULL, 0});
+    return frame_ref(value->frames[form]);
+}
+
 void latest_clear(struct latest *l)
 {
     size_t at = 0;
     struct view key;
     void *found;
-    while (map_next(&l->values, &at, &key, &found)) {
-        struct latest_value *value = found;
-        record_destroy(value->record);
-        free(value);
-    }
+    while (map_next(&l->values, &at, &key, &found))
+        destroy(found);
     map_free(&l->values);
     l->own = 0;
 }
@@ -67,6 +92,7 @@ void latest_keep(struct latest *l, const struct record *r, uint64_t place)
         value = xcalloc(1, sizeof *value);
         map_put(&l->values, (struct view){k.bytes, k.n}, value);
     }
+    drop_frames(value);
     record_destroy(value->record);
     value->record = record_copy(r);
     value->place = place;
@@ -79,16 +105,15 @@ void latest_forget_own(struct latest *l, const char *type, const char *key)
     if (!value)
         return;
     l->own--;
-    record_destroy(value->record);
-    free(value);
+    destroy(value);
 }
 
-bool latest_next(const struct latest *l, size_t *at, const struct record **out)
+bool latest_next(const struct latest *l, size_t *at, struct latest_value **out)
 {
     struct view key;
     void *found;
     if (!map_next(&l->values, at, &key, &found))
         return false;
-    *out = ((struct latest_value *)found)->record;
+    *out = found;
     return true;
 }

@@ -6,6 +6,7 @@
 #ifndef PORTAL_GATEWAY_CORE_LATEST_H
 #define PORTAL_GATEWAY_CORE_LATEST_H
 
+#include "portal-gateway/core/frame.h"
 #include "portal-gateway/core/record.h"
 #include "shared/map.h"
 #include <stdbool.h>
@@ -17,6 +18,9 @@ enum { LATEST_KEYS_MAX = 256 };
 struct latest_value {
     struct record *record;
     uint64_t place; /* of its entry in the ring */
+    struct frame
+        *frames[FRAME_FORMS]; /* as it looks to who comes while the stream stands there; NULL: not made */
+    struct position framed_at;
 };
 
 struct latest {
@@ -34,6 +38,8 @@ void latest_keep(struct latest *l, const struct record *r, uint64_t place);
 /* A value of our own is none any more. */
 void latest_forget_own(struct latest *l, const char *type, const char *key);
 /* Walks, as map_next(). */
-bool latest_next(const struct latest *l, size_t *at, const struct record **out);
+bool latest_next(const struct latest *l, size_t *at, struct latest_value **out);
+/* The value for somebody who stands there; one reference. */
+struct frame *latest_frame(struct latest_value *value, enum frame_form form, const struct position *at);
 
 #endif

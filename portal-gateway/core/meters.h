@@ -62,6 +62,8 @@
     X(INBOX, "portalcast_gateway_mailbox_letters", "gauge", "Letters waiting for the loop")                 \
     X(INBOX_FULL, "portalcast_gateway_mailbox_full_total", "counter",                                       \
       "Times the loop did not take letters in time")                                                        \
+    X(SLOWED, "portalcast_gateway_slowed_total", "counter",                                                 \
+      "Times that a client was not read because its tenant was over its share")                             \
     X(AUTH_FAILED, "portalcast_gateway_auth_failures_total", "counter", "Tokens refused or missing")        \
     X(ORIGIN_REFUSED, "portalcast_gateway_origins_refused_total", "counter",                                \
       "Upgrades and handshakes from a foreign origin")                                                      \

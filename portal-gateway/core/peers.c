@@ -80,6 +80,8 @@ void peers_hear(struct peers *p, const struct beat *beat, int64_t now_ms)
                  beat->port);
     }
     memcpy(peer->address, beat->address, sizeof peer->address);
+    if (!address_parse(view_of(peer->address), &peer->ip))
+        peer->ip = (struct address){{0}}; /* nobody's */
     peer->port = beat->port;
     peer->heard_ms = now_ms;
 }
@@ -112,4 +114,14 @@ bool peers_are_unheard(const struct peers *p, int64_t now_ms)
 bool peers_are_settled(const struct peers *p, int64_t now_ms)
 {
     return p->first_ms && now_ms - p->first_ms >= PEER_SETTLE_MS;
+}
+
+bool peers_have(const struct peers *p, const struct address *address)
+{
+    struct view tag;
+    void *found;
+    for (size_t at = 0; map_next(&p->all, &at, &tag, &found);)
+        if (!memcmp(((struct peer *)found)->ip.bytes, address->bytes, sizeof address->bytes))
+            return true;
+    return false;
 }

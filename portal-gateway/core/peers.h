@@ -9,6 +9,7 @@
 #define PORTAL_GATEWAY_CORE_PEERS_H
 
 #include "portal-gateway/core/beat.h"
+#include "shared/address.h"
 #include "shared/map.h"
 #include "shared/view.h"
 #include <stdbool.h>
@@ -22,6 +23,7 @@ enum {
 struct peer {
     char tag[GATEWAY_TAG_SIZE];
     char address[PEER_ADDRESS_SIZE];
+    struct address ip; /* the same */
     int port;
     int64_t heard_ms;
 };
@@ -44,6 +46,8 @@ const struct peer *peers_find(const struct peers *p, struct view sid);
 bool peers_are_settled(const struct peers *p, int64_t now_ms);
 /* Whether we have not heard ourselves for as long as would make us forget another. */
 bool peers_are_unheard(const struct peers *p, int64_t now_ms);
+/* Whether one of them is there. */
+bool peers_have(const struct peers *p, const struct address *address);
 /* Whether a secret id has the form of one that another gateway has made. */
 bool peers_is_foreign(const struct peers *p, struct view sid);
 

@@ -27,10 +27,13 @@ struct policy {
     int64_t heads_interval_ms;      /* how often a lost last event is looked for */
     int64_t gather_ms;              /* how long a flush to many sockets waits for more events; 0: not */
     size_t max_payload;             /* bytes of one message of a client */
+    size_t strangers;               /* who have not signed in; over that the oldest ones go; 0: unlimited */
     size_t connections_per_user;    /* 0: unlimited */
     size_t connections_per_address; /* 0: unlimited, and not counted */
     size_t connections_per_tenant;  /* 0: unlimited */
     struct rate messages, bytes;    /* of one client */
+    int64_t tenant_share;           /* percent of the loop for what one tenant's clients say */
+    int64_t arrival_rate;           /* sessions of one tenant a second; 0: any */
     size_t ring_events, ring_bytes; /* of a tenant's recent events */
     int64_t ring_ms;                /* after one to two of which they are forgotten */
     uint64_t recovery_events;       /* who has missed more is not recovered */

@@ -45,8 +45,11 @@ struct poll_link {
     uint64_t get, post; /* held; being received; 0: none */
     char *origin;       /* of the last GET; NULL: none so far */
     struct probe *probe;
-    bool taking;  /* a POST's packets are being handled: answers gather */
-    bool closing; /* takes all that is left */
+    bool taking;       /* a POST's packets are being handled: answers gather */
+    bool closing;      /* takes all that is left */
+    bool slow;         /* its POSTs are answered later */
+    bool is_done;      /* the POST was handled, and its answer waits */
+    char *post_origin; /* then; NULL */
 };
 
 static struct poll_link *link_of(const struct session *s)
@@ -90,6 +93,25 @@ static void answer_get(struct poll_link *l, struct view body)
 {
     if (reply(l->polls, l->get, l->origin, 200, text_plain, body))
         forget(l, &l->get);
+}
+
+static void say_ok(const struct polls *p, uint64_t request, const char *origin)
+{
+    reply(p, request, origin, 200, "text/html", VIEW("ok"));
+}
+
+/* The answer to a POST that waits; none: nothing. */
+static void answer_post(struct poll_link *l)
+{
+    uint64_t request = l->post;
+    char *origin = l->post_origin;
+    if (!l->is_done)
+        return;
+    l->is_done = false;
+    l->post_origin = NULL;
+    forget(l, &l->post);
+    say_ok(l->polls, request, origin);
+    free(origin);
 }
 
 static void hold(struct poll_link *l, uint64_t request, const char *origin)
@@ -252,6 +274,7 @@ static void close_link(void *link, int code, const char *text)
         leave_words(l, buf_view(answer));
     }
     clear_answer(l->polls);
+    answer_post(l);
     forget(l, &l->post);
     if (l->probe)
         probe_desert(l->probe);
@@ -259,14 +282,26 @@ static void close_link(void *link, int code, const char *text)
     end_later(l);
 }
 
-static const struct link_ops poll_link_ops = {.write = take_frames, .flush = flush, .close = close_link};
+/* Who says too much waits for the answer to its POST: until then it may not send another. */
+static void slow(void *link, bool on)
+{
+    struct poll_link *l = link;
+    l->slow = on;
+    if (!on)
+        answer_post(l);
+}
+
+static const struct link_ops poll_link_ops = {
+    .write = take_frames, .flush = flush, .slow = slow, .close = close_link};
 
 static void free_link(struct poll_link *l)
 {
+    answer_post(l);
     forget(l, &l->get);
     forget(l, &l->post);
     list_unlink(&l->node);
     free(l->origin);
+    free(l->post_origin);
     free(l);
 }
 
@@ -299,6 +334,7 @@ void polls_on_gone(struct polls *p, uint64_t request)
         return;
     bool was_get = l->get == request;
     forget(l, was_get ? &l->get : &l->post);
+    l->is_done &= was_get;
     session_close(l->session, was_get ? CLOSE_PEER : CLOSE_TRANSPORT);
 }
 
@@ -334,6 +370,7 @@ static void refuse_second_post(struct poll_link *l, uint64_t request, const char
     struct polls *p = l->polls;
     uint64_t first = l->post;
     forget(l, &l->post);
+    l->is_done = false;
     p->out.abort(p->out.ctx, first);
     session_close(l->session, CLOSE_TRANSPORT);
     refuse(p, request, origin);
@@ -376,8 +413,13 @@ void poll_post(struct session *s, uint64_t request, const char *origin, struct v
     l->taking = true;
     bool is_whole = take_payload(s, payload);
     l->taking = false;
-    if (is_whole) {
-        reply(p, request, origin, 200, "text/html", VIEW("ok"));
+    if (is_whole && l->slow && s->state != SESSION_CLOSING) {
+        remember(l, &l->post, request);
+        free(l->post_origin);
+        l->post_origin = xstrdup(origin);
+        l->is_done = true;
+    } else if (is_whole) {
+        say_ok(p, request, origin);
     } else {
         session_close(s, CLOSE_TRANSPORT);
         refuse(p, request, origin);

@@ -66,7 +66,7 @@ static void stream_connect(struct session *s, const struct sio_namespace *nsp, s
                     json_copy_string(given, token, sizeof token);
     recovery_wish_sio(s, json_get(auth, "pid"), json_get(auth, "offset"));
     if (!session_sign_in(s, readable ? view_of(token) : VIEW(TOKEN_UNREADABLE), &why))
-        refuse_stream(s, why);
+        session_refuse(s, why, refuse_stream);
 }
 
 /* The client has logged out: nobody is to come back as this session. */

@@ -36,7 +36,7 @@ static void sign_in(struct session *s, struct view token)
     enum refusal why;
     if (session_sign_in(s, token, &why))
         return;
-    turn_away(s, why);
+    session_refuse(s, why, turn_away);
 }
 
 static void on_open(struct session *s)

@@ -17,6 +17,7 @@
 
 enum {
     PING_SLACK = 10, /* a part of the ping timeout */
+    MESSAGE_US = 5,  /* what it takes to read one, besides what is measured */
     /* How far behind the stream the offset of a client that hears nothing may be; looked at with every ping
      */
     CURSOR_EVENTS = 1000,
@@ -58,6 +59,10 @@ void session_set_state(struct session *s, enum session_state state)
     if (state == SESSION_LIVE)
         meter_add(LIVE, 1);
     s->state = state;
+    if (state == SESSION_STRANGER)
+        hub_add_stranger(s->hub, s);
+    else
+        hub_forget_stranger(s->hub, s);
 }
 
 static void on_connect_due(struct session *s, int64_t at_ms)
@@ -118,6 +123,15 @@ static void on_token_expiry_due(struct session *s, int64_t at_ms)
     session_close(s, CLOSE_TOKEN_EXPIRED);
 }
 
+static void on_refusal_due(struct session *s, int64_t at_ms)
+{
+    (void)at_ms;
+    if (s->ops && s->ops->slow)
+        s->ops->slow(s->link, false);
+    s->tell_refusal(s, s->refusal);
+    session_pump(s);
+}
+
 static void on_stall_due(struct session *s, int64_t at_ms)
 {
     (void)at_ms;
@@ -131,6 +145,7 @@ static void (*const on_due[DUE_COUNT])(struct session *, int64_t at_ms) = {
     [DUE_PONG] = on_pong_due,
     [DUE_TOKEN_WARNING] = on_token_warning_due,
     [DUE_TOKEN_EXPIRY] = on_token_expiry_due,
+    [DUE_REFUSAL] = on_refusal_due,
     [DUE_STALL] = on_stall_due,
 };
 
@@ -178,6 +193,8 @@ struct session *session_create(struct hub *hub, const struct protocol *protocol,
     member_init(&s->member);
     list_init(&s->queued);
     list_init(&s->in_hub);
+    list_init(&s->in_slowed);
+    list_init(&s->in_strangers);
     list_init(&s->calls);
     s->timer = loop_timer_create(hub->loop, on_timer, s);
     hub_add(hub, s);
@@ -218,15 +235,17 @@ static bool keeps_rates(struct session *s, size_t bytes)
 
 void session_on_message(struct session *s, struct view message, bool is_text)
 {
-    if (s->state == SESSION_CLOSING || s->state == SESSION_OPENING)
+    if (s->state == SESSION_CLOSING || s->state == SESSION_OPENING || s->due[DUE_REFUSAL])
         return;
     if (!keeps_rates(s, message.n)) {
         session_close(s, CLOSE_RATE);
         return;
     }
+    int64_t started = clock_mono_us();
     s->protocol->on_message(s, message, is_text);
     if (s->control_count && !s->blocked)
         session_pump(s);
+    pace_charge(s, clock_mono_us() - started + MESSAGE_US);
 }
 
 void session_on_writable(struct session *s)
@@ -323,6 +342,7 @@ void session_gone(struct session *s)
     }
     log_info("session_closed", "session=%s protocol=%s tenant=%s reason=%s", s->id, s->protocol->name,
              s->tenant ? tenant_id(s->tenant) : "-", reasons[s->reason].name);
+    pace_forget(s);
     set_link(s, NULL, NULL);
     forget_identity(s);
     for (unsigned i = 0; i < s->control_count; i++)

@@ -75,6 +75,21 @@ enum close_reason {
         CLOSE_REASON_COUNT
 };
 
+/* Why somebody is not let in; the code and the text that he is told. For good: trying again with the same
+ * token will not help. */
+#define REFUSALS(X)                                                 \
+    X(TOKEN_MISSING, "TOKEN_MISSING", "a token is required")        \
+    X(TOKEN_INVALID, "TOKEN_INVALID", "the token is not valid")     \
+    X(TOKEN_EXPIRED, "TOKEN_EXPIRED", "the token has expired")      \
+    X(TOKEN_REVOKED, "TOKEN_REVOKED", "the token has been revoked") \
+    X(TOKEN_FOREIGN, "TOKEN_FOREIGN", "the token is of another user or tenant")
+
+enum refusal {
+#define X(id, code, text) REFUSAL_##id,
+    REFUSALS(X)
+#undef X
+};
+
 /* What a session is reached by. */
 struct link_ops {
     /* As ws_write(). When fewer than n are taken, session_on_writable() follows. */
@@ -82,6 +97,8 @@ struct link_ops {
     /* All that there was to say has been written; not called any more once the session is closing. NULL: not
      * wanted. Who wants it gathers, and takes nothing while there is nobody to be answered: polling. */
     void (*flush)(void *link);
+    /* Reads what the client says no more, or again. NULL: cannot. */
+    void (*slow)(void *link, bool on);
     /* session_gone() follows, never from within. */
     void (*close)(void *link, int code, const char *reason);
 };
@@ -93,7 +110,8 @@ struct link_ops {
     X(PONG)          /* its answer must be here */ \
     X(TOKEN_WARNING) /* token_expiring */          \
     X(TOKEN_EXPIRY)                                \
-    X(STALL) /* a blocked link must have taken something */
+    X(REFUSAL) /* is told that it is refused */    \
+    X(STALL)   /* a blocked link must have taken something */
 
 enum session_due {
 #define X(id) DUE_##id,
@@ -142,6 +160,11 @@ struct session {
 
     const struct protocol *protocol;
     struct list in_hub;
+    struct list in_slowed;    /* in hub->paces.slowed while it is not read */
+    bool is_admitted;         /* counted among its tenant's arrivals */
+    struct list in_strangers; /* of the hub, in that state */
+    enum refusal refusal;     /* while that is due, and how it is told */
+    void (*tell_refusal)(struct session *s, enum refusal why);
     struct session *next_by_sid;    /* in its bucket of hub->sids */
     enum close_reason reason;       /* once closing */
     char secret_id[SECRET_ID_SIZE]; /* Engine.IO's: the gateway's tag, then 120 random bits; never shown to
@@ -225,21 +248,6 @@ void session_log_refused_room(const struct session *s, const char *room, const c
  * Socket.IO. They are in place once the stream has passed the record (inside.h). */
 bool session_is_recorded(const struct session *s);
 
-/* Why somebody is not let in; the code and the text that he is told. For good: trying again with the same
- * token will not help. */
-#define REFUSALS(X)                                                 \
-    X(TOKEN_MISSING, "TOKEN_MISSING", "a token is required")        \
-    X(TOKEN_INVALID, "TOKEN_INVALID", "the token is not valid")     \
-    X(TOKEN_EXPIRED, "TOKEN_EXPIRED", "the token has expired")      \
-    X(TOKEN_REVOKED, "TOKEN_REVOKED", "the token has been revoked") \
-    X(TOKEN_FOREIGN, "TOKEN_FOREIGN", "the token is of another user or tenant")
-
-enum refusal {
-#define X(id, code, text) REFUSAL_##id,
-    REFUSALS(X)
-#undef X
-};
-
 const char *refusal_code(enum refusal why);
 const char *refusal_text(enum refusal why);
 
@@ -250,6 +258,9 @@ void session_take_token(struct session *s, const struct claims *claims);
 /* Verifies the token (empty: the one of the upgrade) and asks the hub to let the session in. False: *why says
  * what to tell. sign_in.c. */
 bool session_sign_in(struct session *s, struct view token, enum refusal *why) MUSTCHECK;
+/* Has a stranger told that it is refused: at once, or a second later when many have been refused lately, for
+ * who is refused comes again at once. It is not heard until then. */
+void session_refuse(struct session *s, enum refusal why, void (*tell)(struct session *s, enum refusal why));
 /* Leaves the tenant and is a stranger again; the link stays. */
 void session_sign_out(struct session *s);
 

@@ -7,6 +7,10 @@
 #include "shared/mem.h"
 #include <stdlib.h>
 
+enum { REFUSAL_MS = 1000 };
+
+static const struct rate refused_at_once = {.per_second = 100, .at_once = 200};
+
 static const struct {
     const char *code, *text;
 } refusals[] = {
@@ -31,6 +35,21 @@ static void refuse(struct session *s, enum refusal why, enum refusal *out, const
     log_info("sign_in_refused", "session=%s protocol=%s code=%s why=\"%s\"", s->id, s->protocol->name,
              refusals[why].code, detail);
     *out = why;
+}
+
+void session_refuse(struct session *s, enum refusal why, void (*tell)(struct session *s, enum refusal why))
+{
+    struct hub *h = s->hub;
+    int64_t now = loop_now_ms(h->loop);
+    if (rate_take(&refused_at_once, &h->refusals, 1, now)) {
+        tell(s, why);
+        return;
+    }
+    s->refusal = why;
+    s->tell_refusal = tell;
+    session_set_due(s, DUE_REFUSAL, now + REFUSAL_MS);
+    if (s->ops->slow)
+        s->ops->slow(s->link, true);
 }
 
 struct claims *session_verify(struct session *s, struct view token, enum refusal *why)

@@ -31,6 +31,7 @@ struct tenant *tenant_create(struct hub *hub, const char *id)
     list_init(&t->in_dirty);
     list_init(&t->thirsty);
     past_init(&t->past);
+    list_init(&t->pace.crowded);
     roster_init(&t->roster, t);
     revoked_init(&t->revoked);
     map_init(&t->recoverable);
@@ -44,6 +45,7 @@ void tenant_destroy(struct tenant *t)
     assert(!t->sessions);
     list_unlink(&t->in_dirty);
     list_unlink(&t->thirsty);
+    list_unlink(&t->pace.crowded);
     map_free(&t->recoverable);
     revoked_finish(&t->revoked);
     roster_finish(&t->roster);
@@ -150,7 +152,7 @@ void tenant_add(struct tenant *t, struct session *s)
     t->sessions++;
     t->empty_since_ms = 0;
     session_set_state(s, SESSION_HELD);
-    if (t->stream.placed)
+    if (t->stream.placed && pace_admits(s))
         let_in(t, s);
     else
         list_append(&t->held, &s->queued);
@@ -172,15 +174,20 @@ void tenant_remove(struct tenant *t, struct session *s)
 
 void tenant_open(struct tenant *t)
 {
-    size_t count = 0;
+    struct list held;
     if (!t->stream.placed)
         return;
-    list_foreach(node, &t->held) count++;
-    for (; count && !list_empty(&t->held); count--) { /* who waits on goes to the end */
-        struct session *s = container_of(t->held.next, struct session, queued);
+    list_init(&held);
+    list_append_all(&held, &t->held);
+    while (!list_empty(&held)) { /* who waits on goes to the end */
+        struct session *s = container_of(held.next, struct session, queued);
+        if (!pace_admits(s))
+            break;
         list_unlink(&s->queued);
         let_in(t, s);
     }
+    list_append_all(&held, &t->held);
+    list_append_all(&t->held, &held);
 }
 
 void tenant_want_head(struct tenant *t)
@@ -309,10 +316,11 @@ static bool is_for(const struct tenant *t, const struct session *s, const struct
 void tenant_send_latest(struct tenant *t, struct session *s)
 {
     size_t at = 0;
-    const struct record *r;
-    while (latest_next(&t->stream.latest, &at, &r))
-        if (is_for(t, s, &r->event))
-            session_send_event(s, r->event.type, r->event.data);
+    struct latest_value *value;
+    struct position position = session_position(s);
+    while (latest_next(&t->stream.latest, &at, &value))
+        if (is_for(t, s, &value->record->event))
+            session_send(s, latest_frame(value, s->form, &position));
 }
 
 void tenant_begin_history(struct tenant *t)

@@ -7,6 +7,7 @@
 #ifndef PORTAL_GATEWAY_CORE_TENANT_H
 #define PORTAL_GATEWAY_CORE_TENANT_H
 
+#include "portal-gateway/core/pace.h"
 #include "portal-gateway/core/past.h"
 #include "portal-gateway/core/revoked.h"
 #include "portal-gateway/core/roster.h"
@@ -47,6 +48,7 @@ struct tenant {
     uint64_t heads_seen;    /* answers so far */
     int64_t empty_since_ms; /* 0: has sessions */
     struct past past;
+    struct pace pace;
     struct roster roster;
     struct revoked revoked;
     struct map recoverable; /* public id -> session: live and recovering ones whose joins are recorded */

@@ -398,6 +398,13 @@ static bool origin_may_read(void *ctx, const struct request *r)
     return origin_of(ctx, r, origin);
 }
 
+/* A proxy, or another gateway, which relays. */
+static bool is_many(void *ctx, const struct address *peer)
+{
+    const struct endpoint *e = ctx;
+    return networks_have(e->options.proxies, peer) || peers_have(&e->options.hub->peers, peer);
+}
+
 static const struct server_handler handler = {
     .on_head = on_head,
     .on_request = on_request,
@@ -409,6 +416,7 @@ static const struct server_handler handler = {
     .on_ws_close = on_ws_close,
     .on_ws_pong = on_ws_pong,
     .origin_may_read = origin_may_read,
+    .is_many = is_many,
 };
 
 /* --- polling --- */
@@ -436,6 +444,7 @@ struct endpoint *endpoint_create(struct loop *loop, const struct endpoint_option
                                     .max_message = options->hub->policy->max_payload,
                                     .max_connections =
                                         SESSION_CONNECTIONS * options->max_connections + SPARE_CONNECTIONS,
+                                    .arrival_rate = options->arrival_rate,
                                     .head_timeout_ms = HEAD_TIMEOUT_MS,
                                     .body_timeout_ms = BODY_TIMEOUT_MS,
                                     .server_name = "portalcast",

@@ -23,6 +23,7 @@ struct endpoint_options {
     struct hub *hub;
     const struct peer_keys *keys;   /* by which other gateways are known */
     const struct networks *proxies; /* whose X-Forwarded-For is believed */
+    int64_t arrival_rate;           /* server.h */
     const struct assets *assets;
     const struct bundle *bundle;
 };

@@ -36,5 +36,10 @@ static void close_link(void *link, int code, const char *reason)
     ws_close(link, code, reason);
 }
 
-const struct link_ops ws_link_ops = {.write = write_frames, .close = close_link};
-const struct link_ops ws_link_base64_ops = {.write = write_base64, .close = close_link};
+static void slow(void *link, bool on)
+{
+    ws_pause(link, on);
+}
+
+const struct link_ops ws_link_ops = {.write = write_frames, .slow = slow, .close = close_link};
+const struct link_ops ws_link_base64_ops = {.write = write_base64, .slow = slow, .close = close_link};

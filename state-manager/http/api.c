@@ -207,6 +207,7 @@ void api_submit(struct call *c, struct job *job, struct view lane)
     bool is_webhook = job->type == JOB_WEBHOOK;
     read_origin(c->api, c->request, job->origin);
     job->caller = caller_of(&c->claims);
+    job->spent_us = clock_thread_us() - c->started_us;
     if (jobs_submit(c->api->jobs, job, lane, &err))
         return;
     if (is_webhook) /* who posts for many is not to be told that he is one */
@@ -390,7 +391,7 @@ static const struct route *find_any_route(struct call *c, struct buf *allow)
 
 void api_on_request(void *ctx, const struct request *r)
 {
-    struct call c = {.api = ctx, .request = r};
+    struct call c = {.api = ctx, .request = r, .started_us = clock_thread_us()};
     struct err err = {0};
     struct buf allow;
     int status = 0;

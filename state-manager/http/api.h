@@ -35,6 +35,7 @@ struct call {
     const struct operation *operation; /* of a profile; NULL: the route is one of ours */
     struct path_params params;         /* of its path */
     struct view body;                  /* checked JSON, where the route wants it */
+    int64_t started_us;                /* of this thread's time */
 };
 
 /* The server's on_request and on_gone; ctx is the api. */

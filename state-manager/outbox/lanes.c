@@ -32,6 +32,8 @@ struct lane *lanes_get(struct lanes *l, struct store *store, const char *tenant_
     lane = xcalloc(1, sizeof *lane);
     snprintf(lane->tenant_id, sizeof lane->tenant_id, "%s", tenant_id);
     list_init(&lane->node);
+    lane->window = LANE_WINDOW;
+    lane->hash = map_hash(view_of(tenant_id));
     lane->sent = lane->confirmed = lane->marked = head.published;
     lane->figures_sent = lane->figures_confirmed = lane->figures_marked = head.figures_published;
     lane->used_at_ms = clock_mono_ms();
@@ -50,6 +52,7 @@ void lanes_make_due(struct lanes *l, struct lane *lane)
 static void start_over(struct lanes *l, struct lane *lane)
 {
     lane->sent = lane->confirmed;
+    lane->part = lane->in_flight = 0;
     lane->figures_sent = lane->figures_confirmed;
     lane->figures_dirty = true;
     lane->figures_at_ms = 0;

@@ -14,10 +14,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Messages of one tenant in flight; and while other tenants are there, behind whose messages theirs stand. */
+enum { LANE_WINDOW = 2048, LANE_WINDOW_SHARED = 128 };
+
 struct lane {
     struct list node; /* in lanes.due while there may be something to publish */
     char tenant_id[TENANT_ID_MAX + 1];
     uint64_t sent;      /* entries up to here were handed to the broker */
+    size_t part;        /* events of the next one that were, too */
+    size_t in_flight;   /* messages that the broker has not confirmed */
+    size_t window;      /* at most so many */
+    uint64_t hash;      /* of its tenant, in the crowd */
     uint64_t confirmed; /* and up to here it has them */
     uint64_t marked;    /* and the store knows */
     uint64_t figures_confirmed, figures_marked, figures_sent;
@@ -40,6 +47,11 @@ void lanes_init(struct lanes *l);
 void lanes_finish(struct lanes *l);
 /* The lane of a tenant; a new one starts where the store says. NULL and err: the store did not answer. */
 struct lane *lanes_get(struct lanes *l, struct store *store, const char *tenant_id, struct err *err);
+/* Whether it has to wait for the broker: more would only stand there in front of others' messages. */
+static inline bool lane_is_full(const struct lane *lane)
+{
+    return lane->in_flight >= lane->window;
+}
 void lanes_make_due(struct lanes *l, struct lane *lane);
 /* The broker has an entry, or has refused one: then the lane goes on from what is confirmed, after a pause.
  */

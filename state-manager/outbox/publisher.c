@@ -8,7 +8,7 @@
 
 enum {
     READ_AHEAD_BYTES = 256 << 10,
-    EVENTS_PER_TURN = 256 /* of one tenant, before the next one's turn */
+    EVENTS_PER_TURN = 64 /* of one tenant, before the next one's turn */
 };
 
 static void log_event_out(struct view body)
@@ -61,6 +61,12 @@ static bool on_entry(void *ctx, const struct log_entry *entry)
            reading->batch->len < READ_AHEAD_BYTES;
 }
 
+static void sent_one(struct publisher *p, struct lane *lane, uint64_t tag, uint64_t rev)
+{
+    window_add(&p->window, tag, lane, 0, rev);
+    lane->in_flight++;
+}
+
 struct enriching {
     struct publisher *p;
     struct lane *lane;
@@ -79,21 +85,42 @@ static bool publish_enriched(void *ctx, struct view id, struct view body)
                                      .mandatory = true};
     if (!broker_publish(e->p->broker, &message, &tag, e->err))
         return false;
-    window_add(&e->p->window, tag, e->lane, 0, 0);
+    sent_one(e->p, e->lane, tag, 0);
     return true;
 }
 
-static bool publish_entry(struct publisher *p, struct lane *lane, uint64_t n, struct view events,
-                          struct view changes, struct err *err)
+/* The events that were not sent yet, while it may; lane->part says how many were. */
+static bool publish_events(struct publisher *p, struct lane *lane, struct view events, size_t *left,
+                           struct err *err)
 {
     struct view body;
-    struct enriching enriching = {p, lane, err};
+    size_t i = 0;
     uint64_t tag = 0;
-    for (struct json_iter it = json_iter(events); json_next_element(&it, &body);) {
+    for (struct json_iter it = json_iter(events); json_next_element(&it, &body); i++) {
+        if (i < lane->part)
+            continue;
+        if (!*left || lane_is_full(lane) || !publisher_has_room(p))
+            return true;
         if (!publish_body(p, lane->tenant_id, body, &tag, err))
             return false;
-        window_add(&p->window, tag, lane, 0, 0);
+        sent_one(p, lane, tag, 0);
+        lane->part++;
+        --*left;
     }
+    lane->part = SIZE_MAX;
+    return true;
+}
+
+/* An entry, or a part of it when it is long: then lane->part says so. */
+static bool publish_entry(struct publisher *p, struct lane *lane, uint64_t n, struct view events,
+                          struct view changes, size_t *left, struct err *err)
+{
+    struct enriching enriching = {p, lane, err};
+    if (!publish_events(p, lane, events, left, err))
+        return false;
+    if (lane->part != SIZE_MAX)
+        return true;
+    lane->part = 0;
     if (p->enriches && !enrich_entry(lane->tenant_id, events, changes, publish_enriched, &enriching))
         return false;
     if (!window_follow(&p->window, lane, n))
@@ -118,20 +145,22 @@ bool publish_lane(struct publisher *p, struct lane *lane, struct err *err)
                                          on_entry, &reading, err);
     if (p->unread)
         return false;
-    size_t start = 0;
-    for (size_t i = 0; i < reading.entries; i++) {
-        if (!publisher_has_room(p))
+    size_t start = 0, left = EVENTS_PER_TURN, i = 0;
+    for (; i < reading.entries; i++) {
+        if (!left || lane_is_full(lane) || !publisher_has_room(p))
             break;
         size_t events_end = reading.entry[i].events_end, end = reading.entry[i].end;
         struct view events = {p->batch.data + start, events_end - start};
         struct view changes = {p->batch.data + events_end, end - events_end};
-        if (!publish_entry(p, lane, reading.entry[i].n, events, changes, err))
+        if (!publish_entry(p, lane, reading.entry[i].n, events, changes, &left, err))
             return false;
+        if (lane->part)
+            break;
         start = reading.entry[i].end;
     }
     lane->used_at_ms = clock_mono_ms();
-    lane->more = p->stuffed || reading.entries == EVENTS_PER_TURN || reading.events >= EVENTS_PER_TURN ||
-                 p->batch.len >= READ_AHEAD_BYTES;
+    lane->more = i < reading.entries || reading.entries == EVENTS_PER_TURN ||
+                 reading.events >= EVENTS_PER_TURN || p->batch.len >= READ_AHEAD_BYTES;
     return true;
 }
 
@@ -176,7 +205,7 @@ bool publish_figures(struct publisher *p, struct lane *lane, int64_t now, struct
         event_encode(&body, &draft, lane->tenant_id, id, "", 0, clock_wall_ms());
         ok = publish_body(p, lane->tenant_id, buf_view(&body), &tag, err);
         if (ok) {
-            window_add(&p->window, tag, lane, 0, rev);
+            sent_one(p, lane, tag, rev);
             lane->figures_sent = rev;
             lane->figures_at_ms = now;
         }

@@ -172,7 +172,9 @@ static bool publish_due(struct relay *r, struct err *err)
         struct lane *lane = container_of(node, struct lane, node);
         if (!can_publish(r))
             return true;
-        if (now < lane->retry_at_ms)
+        bool shared = crowd_has_others(jobs_crowd(r->jobs), lane->hash, now * 1000);
+        lane->window = shared ? LANE_WINDOW_SHARED : LANE_WINDOW;
+        if (now < lane->retry_at_ms || lane_is_full(lane))
             continue;
         if (!publish_lane(&r->out, lane, err) || !publish_figures(&r->out, lane, now, err)) {
             if (!r->out.unread)
@@ -193,6 +195,7 @@ static void on_confirmed(void *ctx, void *owner, uint64_t entry, uint64_t figure
 {
     (void)ctx;
     struct lane *lane = owner;
+    lane->in_flight -= !entry && lane->in_flight;
     if (entry)
         lanes_confirm(lane, entry);
     else if (figures_rev)
@@ -302,6 +305,8 @@ static int idle_ms(struct relay *r, int64_t now)
     list_foreach(node, &r->lanes.due)
     {
         struct lane *lane = container_of(node, struct lane, node);
+        if (lane_is_full(lane))
+            continue;
         int64_t in = lane->more ? 0 : lane->figures_at_ms + FIGURES_EVERY_MS - now;
         if (in < lane->retry_at_ms - now)
             in = lane->retry_at_ms - now;

@@ -1,6 +1,7 @@
 // make bench: what a delivery, a connection and a webhook cost, beside the floor (one send() from a bare epoll loop) and
 // the services a Node user would write, all in one run on this machine. Prints one table and writes build/bench.json.
-// BENCH_SECONDS (5) is the length of each measurement; ONLY=delivery,memory,ingest,latency,profiles,store selects; store.mjs tells of
+// BENCH_SECONDS (5) is the length of each measurement; ONLY=delivery,memory,ingest,latency,profiles,store selects, and
+// flood, which is not among them otherwise (ten minutes: flood.mjs); store.mjs tells of
 // BENCH_MESSAGES.
 import fs from 'node:fs';
 import os from 'node:os';
@@ -15,6 +16,7 @@ const { jwt, rest } = await import('../lib/http.mjs');
 const { build, cpu, end, endAll, installPeers, node, rssKb, tool } = await import('./tools.mjs');
 const { measureProfiles, profileRows } = await import('./profiles.mjs');
 const { measureStore, storeRows } = await import('./store.mjs');
+const { floodRows, measureFlood } = await import('./flood.mjs');
 
 const SECONDS = Number(process.env.BENCH_SECONDS ?? 5);
 const ONLY = (process.env.ONLY ?? 'delivery,memory,ingest,latency,profiles,store').split(',');
@@ -152,6 +154,10 @@ async function store(broker) {
   result.store = await measureStore({ broker, secrets: { jwt: JWT, webhook: WEBHOOK }, seconds: SECONDS, dir: RUN_DIR });
 }
 
+async function flood(broker) {
+  result.flood = await measureFlood({ broker, secrets: { jwt: JWT, webhook: WEBHOOK } });
+}
+
 function table() {
   const rows = [];
   const add = (what, ours, peer, mark, met) => rows.push([what, ours, peer, mark, met === undefined ? '' : met ? 'met' : 'MISSED']);
@@ -176,6 +182,7 @@ function table() {
   if (result.latency) add('webhook -> browser at 200/s, p50 | p99', `${n(result.latency.p50ms, 1)} | ${n(result.latency.p99ms, 1)} ms`, '', 'p99 < 50 ms', result.latency.p99ms < 50);
   if (result.profiles) profileRows(result.profiles, add);
   if (result.store) storeRows(result.store, add);
+  if (result.flood) floodRows(result.flood, add);
   const head = ['', 'Portalcast', 'peer', 'mark', ''];
   const all = [head, ...rows].map((row) => row.map(String));
   const widths = head.map((_, i) => Math.max(...all.map((row) => row[i].length)));
@@ -195,7 +202,7 @@ try {
   build();
   if (ONLY.some((name) => ['delivery', 'memory', 'ingest'].includes(name))) installPeers();
   broker = await Broker.start(48);
-  for (const [name, run] of Object.entries({ delivery, memory, ingest, latency, profiles, store })) {
+  for (const [name, run] of Object.entries({ delivery, memory, ingest, latency, profiles, store, flood })) {
     if (!ONLY.includes(name)) continue;
     console.error(`measuring ${name}`);
     await run(broker);

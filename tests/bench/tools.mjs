@@ -11,7 +11,7 @@ const children = new Set();
 
 export function build() {
   fs.mkdirSync(TOOLS, { recursive: true });
-  for (const [name, libraries] of Object.entries({ fanload: ['-lcrypto', '-lm'], fanpub: ['-lrabbitmq'], floor: [], hookload: ['-lcrypto'] }))
+  for (const [name, libraries] of Object.entries({ fanload: ['-lcrypto', '-lm'], fanpub: ['-lrabbitmq'], floor: [], hookload: ['-lcrypto'], flood: [], neighbour: ['-lcrypto'] }))
     execFileSync('cc', ['-O2', '-w', '-o', path.join(TOOLS, name), path.join(HERE, `${name}.c`), ...libraries], { stdio: 'inherit' });
 }
 
@@ -26,7 +26,8 @@ export function installPeers() {
 
 // A child whose output is collected by line.
 function launch(program, args, env = {}) {
-  const child = spawn(program, args, { cwd: RUN_DIR, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(program, args, { cwd: RUN_DIR, env: { ...process.env, ...env }, stdio: ['pipe', 'pipe', 'inherit'] });
+  child.stdin.on('error', () => {}); // it may have ended
   children.add(child);
   child.lines = [];
   let rest = '';

@@ -139,13 +139,13 @@ const char *seen(size_t which)
     size_t n = 0;
     text[0] = 0;
     for (int user = 0; user < USERS; user++) {
-        const struct record *r;
+        struct latest_value *value;
         char sub[16];
         snprintf(sub, sizeof sub, "u%d", user);
-        for (size_t at = 0; latest_next(&t->stream.latest, &at, &r);) {
+        for (size_t at = 0; latest_next(&t->stream.latest, &at, &value);) {
             struct view status;
-            if (strcmp(r->event.key, sub) != 0 ||
-                !json_plain_string(json_get(r->event.data, "status"), &status))
+            const struct event *event = &value->record->event;
+            if (strcmp(event->key, sub) != 0 || !json_plain_string(json_get(event->data, "status"), &status))
                 continue;
             n += (size_t)snprintf(text + n, VIEW_SIZE - n, "%s%s=%.*s", n ? " " : "", sub, VIEW_ARG(status));
         }

@@ -65,6 +65,7 @@
     X(template)      \
     X(token)         \
     X(token_keys)    \
+    X(turns)         \
     X(typing)        \
     X(worker)        \
     X(writers)       \

@@ -385,6 +385,74 @@ START_TEST(a_webhook_of_several_tenants_commits_for_each)
 }
 END_TEST
 
+static void submit_of(const char *tenant_id, uint64_t id)
+{
+    struct job *job = job_create(JOB_COMMAND, id);
+    snprintf(job->tenant_id, sizeof job->tenant_id, "%s", tenant_id);
+    job->command = COMMAND_EVENTS;
+    job->body = xstrdup("{\"event\":\"mine\",\"data\":1}");
+    job->body_n = strlen(job->body);
+    ck_assert(jobs_submit(jobs, job, view_of(tenant_id), NULL));
+}
+
+START_TEST(a_flood_is_taken_in_slices_while_somebody_else_is_there)
+{
+    for (uint64_t id = 1; id <= 14; id++)
+        submit_event(id);
+    submit_of("t2", 15);
+    run_until(15);
+    int place = 0;
+    while (order[place] != 15)
+        place++;
+    ck_assert_int_lt(place, 6); /* behind a slice */
+    struct tally t = read_log();
+    ck_assert_int_eq(t.mine, 14);
+    ck_assert_uint_gt(t.next_n, 2);
+}
+END_TEST
+
+START_TEST(the_numbers_of_a_tenant_are_one)
+{
+    struct err err = {0};
+    struct channel other = {.phone_number_id = "200", .tenant_id = "t1"};
+    ck_assert(f.writer->ops->channel_put(f.writer, &other, NULL));
+    static const char *const bodies[] = {
+        "{\"object\":\"whatsapp_business_account\",\"entry\":[{\"changes\":[" CHANGE("100", "a") "]}]}",
+        "{\"object\":\"whatsapp_business_account\",\"entry\":[{\"changes\":[" CHANGE("200", "b") "]}]}"};
+    static const char *const numbers[] = {"100", "200"};
+    for (uint64_t id = 1; id <= 2; id++) {
+        struct job *job = job_create(JOB_WEBHOOK, id);
+        job->body = xstrdup(bodies[id - 1]);
+        job->body_n = strlen(job->body);
+        ck_assert(jobs_submit(jobs, job, view_of(numbers[id - 1]), &err));
+    }
+    run_until(2);
+    worker_destroy(worker);
+    worker = NULL;
+    int taken = 0;
+    for (uint64_t id = 3; id <= 42; id++)
+        taken += jobs_submit(jobs, job_create(JOB_WEBHOOK, id), view_of(numbers[id % 2]), &err);
+    ck_assert_int_eq(taken, 16); /* a quarter */
+    ck_assert_int_eq(err.code, ERR_LIMITED);
+}
+END_TEST
+
+START_TEST(what_nobody_waits_for_any_more_is_not_begun)
+{
+    submit_event(1);
+    struct job *late = job_create(JOB_COMMAND, 2);
+    snprintf(late->tenant_id, sizeof late->tenant_id, "t1");
+    late->command = COMMAND_EVENTS;
+    late->body = xstrdup("{\"event\":\"mine\",\"data\":1}");
+    late->body_n = strlen(late->body);
+    late->deadline_ms = 1;
+    ck_assert(mailbox_push(jobs_writes(jobs), 0, &late->letter));
+    submit_event(3);
+    run_until(2);
+    ck_assert_int_eq(read_log().mine, 2);
+}
+END_TEST
+
 START_TEST(a_flood_keeps_to_its_quarter_and_a_full_queue_refuses)
 {
     int taken = 0;
@@ -431,6 +499,9 @@ Suite *suite_committer(void)
     tcase_add_test(t, a_store_that_hangs_is_not_well_between_two_calls);
     tcase_add_test(t, health_comes_back_without_a_caller);
     tcase_add_test(t, a_webhook_of_several_tenants_commits_for_each);
+    tcase_add_test(t, a_flood_is_taken_in_slices_while_somebody_else_is_there);
+    tcase_add_test(t, the_numbers_of_a_tenant_are_one);
+    tcase_add_test(t, what_nobody_waits_for_any_more_is_not_begun);
     tcase_add_test(t, a_flood_keeps_to_its_quarter_and_a_full_queue_refuses);
     tcase_add_test(t, who_was_answered_may_call_again);
     suite_add_tcase(s, t);

@@ -279,9 +279,9 @@ START_TEST(a_newer_latest_value_takes_the_place_of_the_older_one)
     ck_assert_int_eq(stream_offer(&s, latest("a", 3), 0), STREAM_REPEAT);
     ck_assert_str_eq(shown(&s), "- m5 11 m3");
     size_t at = 0, count = 0;
-    const struct record *r;
-    for (; latest_next(&s.latest, &at, &r); count++)
-        ck_assert_uint_eq(r->event.rev, strcmp(r->event.key, "a") == 0 ? 3 : 5);
+    struct latest_value *value;
+    for (; latest_next(&s.latest, &at, &value); count++)
+        ck_assert_uint_eq(value->record->event.rev, strcmp(value->record->event.key, "a") == 0 ? 3 : 5);
     ck_assert_uint_eq(count, 2);
     stream_finish(&s);
 }

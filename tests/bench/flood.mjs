@@ -1,0 +1,188 @@
+// What a tenant's flood costs its neighbours: two tenants with light, steady traffic (neighbour.c) beside a third that does one
+// thing as fast as it is let (flood.c, hookload.c), windows with and without in turn, in one run. FLOODS=name+... selects.
+//
+// Services and broker have the first processors, what loads and measures has the last one: in the field it is not theirs
+// either. What the load costs the measuring there is a flood of its own, `nobody`, at a sink that does nothing.
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { ROOT, RUN_DIR, claimPorts, sleep } from '../lib/env.mjs';
+import { jwt, rest, webhook } from '../lib/http.mjs';
+import { inbound, textMessage } from '../lib/samples.mjs';
+import { gateway, stateManager } from '../lib/services.mjs';
+import { cpu, end, rssKb, tool } from './tools.mjs';
+
+const ROUNDS = Number(process.env.FLOOD_ROUNDS ?? 4);
+const WINDOW_MS = Number(process.env.FLOOD_WINDOW_MS ?? 3000);
+const GAP_MS = 1600; // in which late answers of the window before count for it
+// FLOOD_REALTIME=1 (root): what is measured goes before whatever else this machine does.
+const hurry = (pid) => process.env.FLOOD_REALTIME && execFileSync('chrt', ['-arp', '1', String(pid)], { stdio: 'ignore' });
+const NEIGHBOURS = ['t_good_1', 't_good_2'];
+const FLOODER = 't_0'; // as hookload calls it
+const KINDS = ['hook', 'rest', 'command', 'echo', 'arrive'];
+const NUMBER = { t_good_1: '31000000000001', t_good_2: '31000000000002', [FLOODER]: '32000000000000' };
+const CPUS = os.cpus().length;
+const [OURS, LOADS] = CPUS > 1 ? [`0-${CPUS - 2}`, `${CPUS - 1}`] : ['0', '0'];
+const pin = (pid, cpus = OURS) => execFileSync('taskset', ['-acp', cpus, String(pid)], { stdio: 'ignore' });
+
+class Site {
+  async open(broker, secrets) {
+    this.dir = fs.mkdtempSync(path.join(RUN_DIR, 'flood-'));
+    this.secrets = secrets;
+    const url = broker.url(broker.claimVhost());
+    const env = { JWT_SECRET: secrets.jwt, DEMO: '1', LOG_LEVEL: 'warn', WWW_DIR: path.join(ROOT, 'portal-gateway/www') };
+    this.sm = await stateManager(this.dir, url, { ...env, WEBHOOK_APP_SECRET: secrets.webhook });
+    await this.sm.start();
+    this.gw = await gateway(this.dir, url, env);
+    await this.gw.start();
+    for (const pid of [Number(fs.readFileSync(path.join(broker.dir, 'node.pid'), 'utf8')), this.sm.pid, this.gw.pid]) {
+      pin(pid);
+      hurry(pid);
+    }
+    this.conversation = {};
+    for (const tenant of [...NEIGHBOURS, FLOODER]) await this.settle(tenant);
+    this.sinkPort = await claimPorts();
+    return this;
+  }
+  token(tenantId, role = 'agent', sub = role) {
+    return jwt({ tenantId, sub, role }, { secret: this.secrets.jwt });
+  }
+  // A channel and a conversation.
+  async settle(tenant) {
+    const numbers = tenant === FLOODER ? Array.from({ length: 10 }, (_, i) => `${NUMBER[tenant].slice(0, -1)}${i}`) : [NUMBER[tenant]];
+    for (const number of numbers) await this.call(tenant, 'platform-admin', 'PUT', `/api/v1/admin/channels/${number}`, { tenantId: tenant, displayPhoneNumber: '1' });
+    const body = JSON.stringify(inbound(numbers[0], [textMessage('447700900001', 'hello')]));
+    const { createHmac } = await import('node:crypto');
+    const answer = await webhook(this.sm, body, `sha256=${createHmac('sha256', this.secrets.webhook).update(body).digest('hex')}`);
+    if (answer.status !== 200) throw new Error(`webhook: ${answer.status} ${answer.body}`);
+    this.conversation[tenant] = (await this.call(tenant, 'agent', 'GET', '/api/v1/conversations')).json.items[0].id;
+  }
+  async call(tenant, role, method, pathname, body) {
+    const answer = await rest(this.sm, this.token(tenant, role), method, pathname, body);
+    if (answer.status >= 300) throw new Error(`${method} ${pathname}: ${answer.status} ${answer.body}`);
+    return answer;
+  }
+  file(name, text) {
+    const at = path.join(this.dir, name);
+    fs.writeFileSync(at, text);
+    return at;
+  }
+  tokens(count, make) {
+    return this.file(`tokens-${Math.random()}`, Array.from({ length: count }, (_, i) => make(i)).join('\n') + '\n');
+  }
+  close() {
+    return Promise.all([this.sm.kill(), this.gw.kill()]);
+  }
+}
+
+const post = (target, token, body) => `POST ${target} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
+const get = (target, more = '') => `GET ${target} HTTP/1.1\r\nHost: x\r\n${more}\r\n`;
+const upgrade = (target) => get(target, 'Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n');
+const emit = (event, data) => JSON.stringify({ type: 'emit', event, id: '%n', data });
+
+// name -> (site) => [program, arguments]: what the flooder does.
+const api = (s, name, text, conns = 64) => ['flood', ['ask', '--port', s.sm.port, '--conns', conns, '--request', s.file(name, text)]];
+const users = (s, count) => s.tokens(count, (i) => s.token(FLOODER, 'agent', `user-${i}`));
+const talking = (s, name, lines, conns = 50, depth = 8) => ['flood', ['talk', '--port', s.gw.port, '--conns', conns, '--depth', depth, '--tokens', users(s, conns), '--say', s.file(name, lines.join('\n') + '\n')]];
+const FLOODS = {
+  nobody: (s) => ['flood', ['ask', '--port', s.sinkPort, '--conns', 64, '--request', s.file('nobody', get('/'))], ['flood', ['sink', '--port', s.sinkPort]]],
+  webhooks: (s) => ['hookload', ['--port', s.sm.port, '--secret', s.secrets.webhook, '--conns', 64, '--seconds', 3600, '--prefix', NUMBER[FLOODER].slice(0, -1), '--numbers', 10]],
+  'webhooks of 50': (s) => ['hookload', ['--port', s.sm.port, '--secret', s.secrets.webhook, '--conns', 64, '--batch', 50, '--seconds', 3600, '--prefix', NUMBER[FLOODER].slice(0, -1), '--numbers', 10]],
+  'webhooks, forged': (s) => api(s, 'forged', `POST /webhooks/whatsapp HTTP/1.1\r\nHost: x\r\nX-Hub-Signature-256: sha256=${'0'.repeat(64)}\r\nContent-Length: 1000\r\n\r\n${'x'.repeat(1000)}`),
+  events: (s) => api(s, 'events', post('/api/v1/events', s.token(FLOODER, 'service'), '{"event":"noise","data":{"n":%n}}'.replace('%n', '1')), 64),
+  'events of 500': (s) => api(s, 'events500', post('/api/v1/events', s.token(FLOODER, 'service'), JSON.stringify(Array.from({ length: 500 }, (_, n) => ({ event: 'noise', data: { n } }))))),
+  messages: (s) => api(s, 'messages', post(`/api/v1/conversations/${s.conversation[FLOODER]}/messages`, s.token(FLOODER), '{"text":"noise"}')),
+  reads: (s) => api(s, 'reads', get('/api/v1/conversations?limit=100', `Authorization: Bearer ${s.token(FLOODER)}\r\n`)),
+  searches: (s) => api(s, 'searches', get('/api/v1/conversations?q=nobody', `Authorization: Bearer ${s.token(FLOODER)}\r\n`)),
+  'catch-ups': (s) => api(s, 'catchups', get('/api/v1/events?limit=1000', `Authorization: Bearer ${s.token(FLOODER, 'service')}\r\n`)),
+  'calls, forged': (s) => api(s, 'forgedcalls', get('/api/v1/conversations', `Authorization: Bearer ${s.token(FLOODER).slice(0, -3)}abc\r\n`)),
+  commands: (s) => talking(s, 'say-commands', [emit('send_message', { conversationId: s.conversation[FLOODER], text: 'noise' })]),
+  typing: (s) => talking(s, 'say-typing', [true, false].map((isTyping) => emit('typing', { conversationId: s.conversation[FLOODER], isTyping }))),
+  joins: (s) => talking(s, 'say-joins', ['join', 'leave'].map((type) => JSON.stringify({ type, id: '%n', room: `conversation:${s.conversation[FLOODER]}` }))),
+  pings: (s) => talking(s, 'say-pings', ['{"type":"ping"}'], 50, 0),
+  arrivals: (s) => ['flood', ['knock', '--port', s.gw.port, '--conns', 50, '--tokens', users(s, 50), '--request', s.file('arrivals', upgrade('/ws?token=%T')), '--until', '"ready"']],
+  'arrivals, forged': (s) => ['flood', ['knock', '--port', s.gw.port, '--conns', 50, '--tokens', s.tokens(50, (i) => `${s.token(FLOODER, 'agent', `user-${i}`).slice(0, -3)}abc`), '--request', s.file('arrivals', upgrade('/ws?token=%T')), '--until', '"error"']],
+  handshakes: (s) => ['flood', ['knock', '--port', s.gw.port, '--conns', 50, '--request', s.file('handshakes', get('/socket.io/?EIO=4&transport=polling')), '--until', '"sid"']],
+  'bare connections': (s) => ['flood', ['hang', '--port', s.gw.port, '--conns', 10000, '--sources', 100, '--request', s.file('bare', 'GET /ws HTTP/1.1\r\nHost')]],
+  slowloris: (s) => ['flood', ['hang', '--port', s.sm.port, '--conns', 5000, '--drip', 500, '--sources', 100, '--request', s.file('drip', post('/api/v1/events', 'x'.repeat(400), '{}'))]],
+  storm: (s) => ['flood', ['storm', '--port', s.gw.port, '--conns', 1000, '--every', WINDOW_MS, '--tokens', users(s, 1000)]],
+  stall: (s) => ['flood', ['stall', '--port', s.gw.port, '--conns', 50, '--tokens', users(s, 50)], ['hookload', ['--port', s.sm.port, '--jwt', s.secrets.jwt, '--conns', 4, '--rate', 100, '--seconds', 3600]]],
+};
+
+const quantile = (list, q) => (list.length ? list.sort((a, b) => a - b)[Math.min(list.length - 1, Math.floor(q * list.length))] / 1000 : NaN);
+
+// One flood: [quiet, flood] x ROUNDS.
+async function measureOne(site, neighbour, name) {
+  const found = { quiet: [], flood: [], load: [], lost: 0, cpuShare: {}, rssKb: {} };
+  const services = { sm: site.sm.pid, gw: site.gw.pid };
+  const spent = () => Object.fromEntries(Object.entries(services).map(([k, pid]) => [k, cpu(pid)]));
+  const used = { quiet: { sm: 0, gw: 0 }, flood: { sm: 0, gw: 0 } };
+  const window = async (kind) => {
+    const before = spent();
+    neighbour.stdin.write(`${kind}\n`);
+    await sleep(WINDOW_MS);
+    neighbour.stdin.write('-\n');
+    const after = spent();
+    for (const k of Object.keys(services)) used[kind][k] += (after[k] - before[k]) / 1000 / WINDOW_MS / ROUNDS;
+  };
+  for (let round = 0; round < ROUNDS; round++) {
+    const at = neighbour.lines.length;
+    await window('quiet');
+    const [program, args, beside] = FLOODS[name](site);
+    const helper = beside && tool(...beside);
+    if (helper) await sleep(100);
+    const load = tool(program, args);
+    for (const one of [load, helper].filter(Boolean)) pin(one.pid, LOADS);
+    if (program === 'flood') await load.line(/^READY/, 'READY');
+    await sleep(GAP_MS);
+    if (program === 'flood') load.kill('SIGUSR1');
+    await sleep(200);
+    await window('flood');
+    load.kill('SIGTERM');
+    await load.gone;
+    found.load.push(JSON.parse(load.lines.at(-1)));
+    if (helper) await end(helper);
+    await sleep(GAP_MS);
+    for (const line of neighbour.lines.slice(at)) if (line[0] === '{') {
+      const w = JSON.parse(line);
+      if (found[w.window]) found[w.window].push(w);
+    }
+  }
+  const pooled = (kind, calls) => found[kind].flatMap((w) => w[calls]);
+  const calls = Object.fromEntries(KINDS.map((k) => [k, Object.fromEntries(['quiet', 'flood'].map((w) => [w, { n: pooled(w, k).length, p50: quantile(pooled(w, k), 0.5), p99: quantile(pooled(w, k), 0.99), lost: found[w].reduce((sum, one) => sum + one[`${k}_lost`] + one[`${k}_refused`], 0) }]))]));
+  const sum = (key) => found.load.reduce((total, one) => total + (one[key] ?? 0), 0);
+  return { calls, used, load: Object.fromEntries(Object.keys(found.load[0]).map((k) => [k, sum(k)])), rssMb: Object.fromEntries(Object.entries(services).map(([k, pid]) => [k, Math.round(rssKb(pid) / 1024)])) };
+}
+
+export async function measureFlood({ broker, secrets, report = console.error }) {
+  const names = process.env.FLOODS ? process.env.FLOODS.split('+') : Object.keys(FLOODS);
+  const results = {};
+  for (const name of names) {
+    const site = await new Site().open(broker, secrets);
+    const tokens = site.file('neighbours', NEIGHBOURS.map((t) => [site.token(t, 'agent', 'agent-1'), site.token(t, 'service'), site.conversation[t], NUMBER[t]].join(' ')).join('\n') + '\n');
+    const neighbour = tool('neighbour', ['--api', site.sm.port, '--gateway', site.gw.port, '--secret', secrets.webhook, '--tokens', tokens]);
+    pin(neighbour.pid, LOADS);
+    hurry(neighbour.pid);
+    await neighbour.line(/^READY/, 'READY');
+    await sleep(1000);
+    results[name] = await measureOne(site, neighbour, name);
+    await end(neighbour);
+    await site.close();
+    report(line(name, results[name]));
+  }
+  return results;
+}
+
+const n1 = (value) => (value >= 100 ? value.toFixed(0) : value.toFixed(1));
+const line = (name, r) =>
+  `${name.padEnd(18)} ${KINDS.map((k) => { const { quiet, flood } = r.calls[k]; return `${k} ${n1(quiet.p50)}|${n1(quiet.p99)} -> ${n1(flood.p50)}|${n1(flood.p99)}${flood.lost ? ` !${flood.lost}` : ''}`.padEnd(34); }).join('')} cpu ${['sm', 'gw'].map((k) => `${k} ${(r.used.quiet[k] * 100).toFixed(0)}->${(r.used.flood[k] * 100).toFixed(0)}%`).join(' ')} rss ${r.rssMb.sm}|${r.rssMb.gw}  ${JSON.stringify(r.load)}`;
+
+export function floodRows(results, add) {
+  for (const [name, r] of Object.entries(results))
+    for (const k of KINDS) {
+      const { quiet, flood } = r.calls[k];
+      const ratio = flood.p99 / quiet.p99;
+      add(`${name}: ${k}, p50 | p99`, `${n1(flood.p50)} | ${n1(flood.p99)} ms`, `${n1(quiet.p50)} | ${n1(quiet.p99)} (quiet)`, 'p99 <= 1.2', ratio <= 1.2);
+    }
+}

@@ -1,0 +1,190 @@
+/* Turns of tenants at a worker, with a clock of the test's own. */
+#include "shared/mem.h"
+#include "state-manager/turns.h"
+#include "tests/unit/suites.h"
+#include <stdlib.h>
+
+enum { MS = 1000, SECOND = 1000000, SHARE = 10 };
+
+static struct crowd crowd;
+static struct turns turns;
+static int64_t now;
+static int finished;
+
+static void on_finish(struct party *p)
+{
+    (void)p;
+    finished++;
+}
+
+static void setup(void)
+{
+    now = 5 * SECOND;
+    finished = 0;
+    crowd_init(&crowd);
+    struct turns_options options = {
+        .crowd = &crowd, .share = SHARE, .party_bytes = sizeof(struct party), .finish = on_finish};
+    turns_init(&turns, &options);
+}
+
+static void discard(struct letter *letter)
+{
+    free(letter);
+}
+
+static void teardown(void)
+{
+    turns_finish(&turns, discard);
+    crowd_finish(&crowd);
+}
+
+static struct party *party(const char *name)
+{
+    return turns_party(&turns, view_of(name));
+}
+
+static void add(const char *name, int jobs)
+{
+    for (int i = 0; i < jobs; i++)
+        turns_add(&turns, party(name), xcalloc(1, sizeof(struct letter)), now);
+}
+
+/* It does one job, which takes so long. */
+static void work(struct party *p, int64_t us)
+{
+    free(turns_take(p));
+    turns_charge(&turns, p, us, 0, now);
+}
+
+START_TEST(somebody_else_is_there_for_a_second)
+{
+    ck_assert(!crowd_has_others(&crowd, 1, now));
+    crowd_note(&crowd, 1, now);
+    ck_assert(!crowd_has_others(&crowd, 1, now));
+    ck_assert(crowd_has_others(&crowd, 2, now));
+    crowd_note(&crowd, 2, now);
+    for (int i = 0; i < 100; i++)
+        crowd_note(&crowd, 1, now + i * MS); /* who is loud hides nobody */
+    ck_assert(crowd_has_others(&crowd, 1, now + SECOND - 1));
+    ck_assert(!crowd_has_others(&crowd, 1, now + SECOND));
+    ck_assert(crowd_has_others(&crowd, 2, now + SECOND));
+}
+END_TEST
+
+START_TEST(who_is_alone_never_waits)
+{
+    add("one", 100);
+    for (int i = 0; i < 100; i++) {
+        ck_assert_ptr_eq(turns_next(&turns, NULL, now), party("one"));
+        ck_assert(!turns_is_shared(&turns, party("one"), now));
+        work(party("one"), 400);
+    }
+    ck_assert_ptr_null(turns_next(&turns, NULL, now));
+}
+END_TEST
+
+START_TEST(who_has_used_up_its_share_waits_for_it_and_nobody_else_does)
+{
+    add("flood", 1000);
+    add("calm", 1);
+    int64_t used = 0;
+    while (turns_next(&turns, NULL, now) == party("flood") || party("calm")->first) {
+        struct party *p = turns_next(&turns, NULL, now);
+        used += p == party("flood") ? 400 : 0;
+        work(p, 400);
+    }
+    ck_assert(turns_is_shared(&turns, party("flood"), now));
+    ck_assert_int_gt(used, 9 * MS); /* so much at once */
+    ck_assert_int_lt(used, 12 * MS);
+    ck_assert_ptr_null(turns_next(&turns, NULL, now));
+    int wait = turns_wait_ms(&turns, now, 1000);
+    ck_assert_int_gt(wait, 0);
+    ck_assert_int_le(wait, 8);
+    add("calm", 1);
+    ck_assert_ptr_eq(turns_next(&turns, NULL, now), party("calm"));
+    work(party("calm"), 400);
+    /* A tenth of the time from then on, as long as somebody is there. */
+    used = 0;
+    for (int64_t end = now + 500 * MS; now < end; now += MS) {
+        crowd_note(&crowd, party("calm")->hash, now);
+        for (; turns_next(&turns, NULL, now); used += 400)
+            work(party("flood"), 400);
+    }
+    ck_assert_int_gt(used, 45 * MS);
+    ck_assert_int_lt(used, 55 * MS);
+    now += SECOND; /* the other one has gone */
+    ck_assert_ptr_eq(turns_next(&turns, NULL, now), party("flood"));
+    for (int i = 0; i < 100; i++)
+        work(party("flood"), 400);
+    ck_assert_ptr_eq(turns_next(&turns, NULL, now), party("flood"));
+    /* What it took alone is not held against it for long. */
+    add("calm", 1);
+    ck_assert_ptr_eq(turns_next(&turns, NULL, now), party("calm"));
+    ck_assert_int_le(turns_wait_ms(&turns, now, 1000), 10);
+}
+END_TEST
+
+START_TEST(long_slices_count_more_than_they_take)
+{
+    add("long", 100);
+    add("short", 100);
+    add("calm", 1);
+    for (int i = 0; i < 10; i++)
+        work(party("short"), SLICE_US);
+    work(party("long"), 10 * SLICE_US);
+    int64_t took = party("short")->even_at_us - now;
+    ck_assert_int_ge(party("long")->even_at_us - now, 9 * took);
+    work(party("long"), 100 * SECOND); /* but not for ever */
+    ck_assert_int_le(party("long")->even_at_us - now, SECOND);
+}
+END_TEST
+
+START_TEST(jobs_keep_their_order_and_parties_take_turns)
+{
+    struct letter *jobs[6];
+    for (int i = 0; i < 6; i++) {
+        jobs[i] = xcalloc(1, sizeof *jobs[i]);
+        turns_add(&turns, party(i % 2 ? "odd" : "even"), jobs[i], now);
+    }
+    static const int order[] = {0, 1, 2, 3, 4, 5};
+    for (size_t i = 0; i < countof(order); i++) {
+        struct party *p = turns_next(&turns, NULL, now);
+        struct letter *job = turns_take(p);
+        ck_assert_ptr_eq(job, jobs[order[i]]);
+        free(job);
+        turns_charge(&turns, p, 100, 0, now);
+    }
+}
+END_TEST
+
+START_TEST(who_has_no_work_is_forgotten_once_even)
+{
+    add("gone", 1);
+    add("there", 2);
+    work(party("gone"), 400);
+    ck_assert_uint_eq(turns.by_name.count, 2);
+    now += 2 * SECOND;
+    work(party("there"), 400);
+    ck_assert_uint_eq(turns.by_name.count, 1);
+    ck_assert_int_eq(finished, 1);
+    struct party *p = party("there");
+    p->has_more = true; /* work that is no job */
+    work(p, 400);
+    ck_assert_ptr_eq(turns_next(&turns, NULL, now), p);
+}
+END_TEST
+
+Suite *suite_turns(void)
+{
+    Suite *s = suite_create("turns");
+    TCase *t = tcase_create("turns");
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, somebody_else_is_there_for_a_second);
+    tcase_add_test(t, who_is_alone_never_waits);
+    tcase_add_test(t, who_has_used_up_its_share_waits_for_it_and_nobody_else_does);
+    tcase_add_test(t, long_slices_count_more_than_they_take);
+    tcase_add_test(t, jobs_keep_their_order_and_parties_take_turns);
+    tcase_add_test(t, who_has_no_work_is_forgotten_once_even);
+    suite_add_tcase(s, t);
+    return s;
+}
