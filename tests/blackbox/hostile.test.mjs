@@ -94,7 +94,7 @@ function frame(opcode, payload = '', { fin = true, length } = {}) {
   else if (extended) head.writeUInt16BE(n, 2);
   return Buffer.concat([head, body]); // the mask is four zeros
 }
-const [TEXT, PING] = [1, 9];
+const [TEXT, BINARY, PING] = [1, 2, 9];
 
 describe('slow consumers', () => {
   const EVENT = 'x'.repeat(260000);
@@ -303,6 +303,40 @@ describe('hostile clients', () => {
         p.destroy();
       }
     }, 20);
+  });
+  test('heads of many headers, with a long one, or with a long address end the connection at once', async (t) => {
+    const head = (target, ...lines) => ['GET ' + target + ' HTTP/1.1', 'Host: x', ...lines, '', ''].join('\r\n');
+    const many = (n) => Array.from({ length: n }, (_, i) => `Q-${i}: b`);
+    const long = 'x'.repeat(65536);
+    const heads = [
+      head('/healthz', ...many(10000)), head('/healthz', ...many(2000)), head('/healthz', `Q: ${long}`), head('/healthz', `Q${long}: b`), head('/healthz', `User-Agent: ${long}`),
+      head(`/${'x'.repeat(MB)}`), head(`/healthz?${'x'.repeat(MB)}`), `${'X'.repeat(MB)} / HTTP/1.1\r\nHost: x\r\n\r\n`, `GET /healthz HTTP/1.1\r\nHost: x\r\nQ: ${'x'.repeat(MB)}`,
+    ];
+    await during(t, async () => {
+      for (const bytes of heads) {
+        const peers = Array.from({ length: 10 }, () => new Peer(mirror.port).read().write(bytes));
+        await until(`the end of ${bytes.slice(0, 60)}`, () => peers.every((p) => p.isEnded || p.isClosed));
+        for (const p of peers) {
+          assert.match(p.bytes.toString(), /^(HTTP\/1\.[01] (400|403|414|431) |$)/);
+          p.destroy();
+        }
+      }
+      const fits = new Peer(mirror.port).read().write(head('/healthz', ...many(1000), 'Connection: close'));
+      await until('an answer to what fits', () => /^HTTP\/1\.1 200 /.test(fits.bytes.toString()));
+      fits.destroy();
+    }, 20);
+  });
+  test('attachments that are announced: bounded when they come, and nothing when they do not', async (t) => {
+    const announced = `4510-["message",${Array.from({ length: 10 }, (_, num) => `{"_placeholder":true,"num":${num}}`).join()}]`;
+    await during(t, async () => {
+      const peers = await Promise.all(Array.from({ length: 200 }, () => new Peer(mirror.port).upgrade('/socket.io/?EIO=4&transport=websocket')));
+      peers.forEach((p) => p.read().write(frame(TEXT, '40')).write(frame(TEXT, announced)));
+      const senders = peers.slice(0, 20);
+      for (let i = 0; i < 3; i++) senders.forEach((p) => p.write(frame(BINARY, 'x'.repeat(PAYLOAD - 1))));
+      await until('the end of who sent more than two payloads', () => senders.every((p) => p.isEnded || p.isClosed));
+      assert.ok(peers.slice(20).every((p) => !p.isEnded && !p.isClosed), 'the others may wait');
+      peers.forEach((p) => p.destroy());
+    }, 40);
   });
   test('10 000 tiny frames are answered, in order', async (t) => {
     await during(t, async () => {
