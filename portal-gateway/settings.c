@@ -55,7 +55,8 @@ const struct config_row gateway_settings_rows[] = {
                       "sessions of one tenant here; 0: unlimited"),
     CONFIG_NUMBER_ROW(
         "ARRIVAL_RATE", arrival_rate, "1000", 0, 1000000,
-        "new connections a second of one address, and sessions of one tenant; more wait; 0: unlimited"),
+        "new connections a second of one address, and sessions of one tenant, while others are there; more "
+        "wait; 0: unlimited"),
     CONFIG_TEXT_ROW("TRUSTED_PROXIES", trusted_proxies, "", 0,
                     "addresses and networks, comma-separated, whose X-Forwarded-For is believed"),
     CONFIG_NUMBER_ROW(

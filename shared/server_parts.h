@@ -113,6 +113,7 @@ struct server {
     struct loop_timer *admission; /* when the next of those who wait may come in */
     struct map visitors;          /* by site */
     struct list queues, absent;   /* of visitors: who have somebody waiting; who have nobody here */
+    size_t present;               /* visitors with connections, or sockets that wait */
     size_t arrivals;              /* sockets that wait to be handed to the library */
     int64_t swept_us;
     struct list late; /* exchanges whose replies wait */

@@ -2,7 +2,7 @@
  * Who comes from where, and how often. Connections are accepted as they come and wait here, by address; some
  * of them are handed to the library in a turn of the loop, addresses in turns, and so many a second of one
  * address: a connection costs many times what a message does, and who is at work already comes first. Replies
- * that refuse something wait, too, when one address gets many of them.
+ * that refuse something wait, too, when one address gets many of them. Who is alone here waits for nobody.
  */
 #include "shared/address.h"
 #include "shared/clock.h"
@@ -19,7 +19,7 @@ enum {
     ACCEPTS_MAX = 64,          /* a time that the loop tells of them */
     ADMISSIONS_PER_TURN = 4,   /* of the loop */
     ARRIVALS_AT_ONCE = 50,     /* of one address, before they have to wait */
-    ARRIVALS_PART = 8,         /* of all connections, that may wait of one address; more are closed */
+    ARRIVALS_PART = 2,         /* of all connections, that may wait of one address; more are closed */
     ARRIVALS_LEAST = 256,      /* but not below that */
     REFUSALS_PER_SECOND = 200, /* of one address */
     REFUSALS_AT_ONCE = 400,
@@ -39,7 +39,8 @@ struct arrival {
 struct visitor {
     struct list node; /* in the server's queues or absent */
     struct address site;
-    bool is_many; /* a proxy's */
+    bool is_many;    /* a proxy's */
+    bool is_present; /* has connections, or waits for them */
     size_t conns, waiting;
     struct list arrivals;
     int64_t arrivals_even_us, refusals_even_us; /* when what it has used will be within its rate */
@@ -94,10 +95,24 @@ static struct visitor *visitor_of(struct server *s, int fd, int64_t now)
     return v;
 }
 
-static void leave_alone(struct server *s, struct visitor *v)
+static void come(struct server *s, struct visitor *v)
+{
+    s->present += !v->is_present;
+    v->is_present = true;
+}
+
+/* Asked of one who is present. */
+static bool is_alone(const struct server *s)
+{
+    return s->present < 2;
+}
+
+static void leave(struct server *s, struct visitor *v)
 {
     if (v->conns || v->waiting)
         return;
+    s->present -= v->is_present;
+    v->is_present = false;
     list_unlink(&v->node);
     list_append(&s->absent, &v->node);
 }
@@ -107,14 +122,14 @@ void visit_end(struct server *s, struct visitor *v)
     if (!v)
         return;
     v->conns--;
-    leave_alone(s, v);
+    leave(s, v);
 }
 
 /* --- arrivals --- */
 
 static bool is_paced(const struct server *s, const struct visitor *v)
 {
-    return s->options.arrival_rate && !v->is_many;
+    return s->options.arrival_rate && !v->is_many && !is_alone(s);
 }
 
 static int64_t due_us(const struct server *s, const struct visitor *v)
@@ -181,16 +196,17 @@ static bool has_room_for(const struct server *s, const struct visitor *v)
     size_t most = s->options.max_connections / ARRIVALS_PART;
     most = most > ARRIVALS_LEAST ? most : ARRIVALS_LEAST;
     return s->live + s->arrivals < s->options.max_connections && server_may_open_files(s) &&
-           (v->is_many || v->waiting < most);
+           (v->is_many || is_alone(s) || v->waiting < most);
 }
 
 static void receive(struct server *s, int fd, int64_t now)
 {
     int on = 1;
     struct visitor *v = visitor_of(s, fd, now);
+    come(s, v);
     if (!has_room_for(s, v)) {
         close(fd);
-        leave_alone(s, v);
+        leave(s, v);
         return;
     }
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -261,7 +277,7 @@ bool visit_delays(struct exchange *x, const struct reply *reply)
 {
     struct server *s = x->conn->server;
     struct visitor *v = x->conn->visitor;
-    if (!v || v->is_many || !is_refusal(x, reply))
+    if (!v || v->is_many || is_alone(s) || !is_refusal(x, reply))
         return false;
     int64_t now = clock_mono_us();
     if (v->refusals_even_us < now)
@@ -307,7 +323,7 @@ void visit_stop_listening(struct server *s)
             free(a);
         }
         list_unlink(&v->node);
-        leave_alone(s, v);
+        leave(s, v);
     }
 }
 

@@ -48,8 +48,9 @@ const struct config_row settings_rows[] = {
                       "how often what is too old is looked for"),
     CONFIG_NUMBER_ROW("MAX_CONNECTIONS", max_connections, "20000", 1, 1000000,
                       "HTTP connections; more are closed on accept"),
-    CONFIG_NUMBER_ROW("ARRIVAL_RATE", arrival_rate, "1000", 0, 1000000,
-                      "new connections a second of one address; more wait; 0: unlimited"),
+    CONFIG_NUMBER_ROW(
+        "ARRIVAL_RATE", arrival_rate, "1000", 0, 1000000,
+        "new connections a second of one address, while others are there; more wait; 0: unlimited"),
     CONFIG_NUMBER_ROW("MAX_WEBHOOK_BYTES", max_webhook_bytes, "3145728", 1024, 4194304,
                       "largest webhook body (Meta: 3 MiB)"),
     CONFIG_NUMBER_ROW("MAX_BODY_BYTES", max_body_bytes, "1048576", 1024, 4194304,

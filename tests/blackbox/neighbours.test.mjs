@@ -160,6 +160,8 @@ describe('what is refused', () => {
     ['sessions that are not there', () => world.gw.port, () => 'GET /socket.io/?EIO=4&transport=polling&sid=nobody HTTP/1.1\r\nHost: x\r\n\r\n', 400],
   ])
     test(`${what}: who is refused often waits for it`, async () => {
+      const other = new Line(port(), { from: '127.0.0.9' }); // alone it would wait for nobody
+      await until('somebody else there', () => other.socket.readyState === 'open');
       const started = Date.now();
       const all = flood(port(), 50, request());
       await until('the flood', () => served(all) >= 500, 20000);
@@ -286,6 +288,27 @@ describe('who comes', () => {
     await until('all of them', () => ready(all) === all.length, 20000);
     assert.ok(first < all.length / 2, `${first} of ${all.length} were there first`);
   });
+  test('many of one address that is alone: it waits for nobody', async () => {
+    const empty = await gateway(world.dir, world.amqpUrl, { ...NEVER, LOG_LEVEL: 'info', ARRIVAL_RATE: String(RATE), MAX_CONNECTIONS_PER_USER: '0' });
+    await empty.start();
+    try {
+      const took = async () => {
+        const started = performance.now();
+        const all = Array.from({ length: 300 }, (_, i) => new Bare(empty.port, user(FLOOD, i), { from: '127.0.0.2' }));
+        await until('all of them', () => ready(all) === all.length, 20000);
+        all.forEach((one) => one.end());
+        return performance.now() - started;
+      };
+      const other = new Bare(empty.port, user(FLOOD, 0), { from: '127.0.0.9' });
+      await until('somebody else there', () => other.ready);
+      const paced = await took();
+      other.end();
+      // The lines on which this test asked whether it is ready are kept for a few seconds.
+      await until('to be alone, and not held up', async () => (await took()) < paced / 2, 30000);
+    } finally {
+      await empty.stop();
+    }
+  });
   test('many of one tenant, from many addresses: another tenant comes in between', async () => {
     const other = new Bare(door.port, user(CALM, 0));
     await until('somebody else there', () => other.ready);
@@ -317,6 +340,8 @@ describe('who comes', () => {
   });
   test('who brings a bad token often waits for the refusal; a good one does not', async () => {
     const refused = await gw(world.gw, 'auth_failures_total');
+    const other = new Bare(world.gw.port, user(CALM, 0), { from: '127.0.0.9' });
+    await until('somebody else there', () => other.ready);
     const bad = Array.from({ length: 400 }, (_, i) => new Bare(world.gw.port, user(FLOOD, i).slice(0, -4)));
     await until('all of them', async () => (await gw(world.gw, 'auth_failures_total')) === refused + bad.length, 20000);
     const mine = new Bare(world.gw.port, user(CALM, 4));
