@@ -90,6 +90,7 @@ static void ask_record(struct call *c, bool in, bool by_token)
     jw_key(&w, "body");
     jw_begin(&w, '{');
     jw_key_text(&w, "pid", c->s->id);
+    jw_key_i64(&w, "generation", c->s->generation);
     jw_key_text(&w, "room", c->subject);
     jw_key_bool(&w, "in", in);
     if (by_token)

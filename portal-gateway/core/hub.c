@@ -342,6 +342,12 @@ static void tick_tenants(struct hub *h)
         tenant_tick(t);
 }
 
+void hub_hear_generation(struct hub *h, int64_t generation)
+{
+    if (generation > h->generation)
+        h->generation = generation;
+}
+
 void hub_doubt_fences(struct hub *h)
 {
     size_t at = 0;

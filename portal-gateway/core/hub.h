@@ -70,7 +70,7 @@ struct hub {
     struct asks asks;
     struct paces paces;
     struct peer_keys pid_keys;        /* pids are signed with */
-    int64_t generation;               /* of the last fence, ours or heard */
+    int64_t generation;               /* the latest of any session, ours or heard */
     struct list thirsty;              /* tenants whose log has to be asked for */
     struct list dirty;                /* tenants with sessions to pump */
     struct frame *sio_ping, *ws_ping; /* shared by all */
@@ -104,6 +104,9 @@ void hub_watch_hole(struct hub *h, struct tenant *t);
 
 /* Tells the other gateways about us, while they may hear it. */
 void hub_beat(struct hub *h, enum beat_state state);
+
+/* The next session that is taken over here is of a later one. */
+void hub_hear_generation(struct hub *h, int64_t generation);
 
 /* What gateways say to each other may have been lost until now. */
 void hub_doubt_fences(struct hub *h);

@@ -18,6 +18,18 @@ enum {
 
 /* --- portalcast:session --- */
 
+/* A later connection of the session has asked for something, wherever: the one that is here was taken over.
+ * It is in the log, and so reaches whoever did not hear of the fence. */
+static void compare_generation(struct tenant *t, struct session *s, struct view data)
+{
+    int64_t generation;
+    if (!json_i64(json_get(data, "generation"), &generation))
+        return;
+    hub_hear_generation(t->hub, generation);
+    if (s && generation > s->generation)
+        session_close(s, CLOSE_TAKEN_OVER);
+}
+
 static void take_session(struct tenant *t, const struct record *r, uint64_t place)
 {
     const struct view data = r->event.data;
@@ -28,7 +40,8 @@ static void take_session(struct tenant *t, const struct record *r, uint64_t plac
     if (!json_copy_string(json_get(data, "pid"), pid, sizeof pid))
         return;
     struct session *s = map_get(&t->recoverable, view_of(pid));
-    if (!s || !json_copy_string(json_get(data, "room"), room, sizeof room))
+    compare_generation(t, s, data);
+    if (!s || s->state == SESSION_CLOSING || !json_copy_string(json_get(data, "room"), room, sizeof room))
         return;
     struct since since = {.seq = at.seq, .place = place + 1};
     bool in = json_is_true(json_get(data, "in"));
@@ -134,8 +147,7 @@ void inside_fence(struct session *s)
 static void compare_fence(struct tenant *t, const char *pid, int64_t generation, int order)
 {
     struct session *s = map_get(&t->recoverable, view_of(pid));
-    if (generation > t->hub->generation)
-        t->hub->generation = generation;
+    hub_hear_generation(t->hub, generation);
     if (!s || s->state == SESSION_CLOSING)
         return;
     if (generation > s->generation || (generation == s->generation && order > 0))
@@ -194,14 +206,25 @@ void inside_take(struct tenant *t, const struct record *r, uint64_t place)
 
 struct farewell {
     struct ask ask;
-    char id[SESSION_ID_SIZE];
+    struct hub *hub;
+    char id[SESSION_ID_SIZE], tenant_id[TENANT_ID_MAX + 1];
 };
+
+/* It goes on elsewhere: what we have noted of its end does not hold. */
+static void take_back(const struct farewell *f)
+{
+    struct tenant *t = map_get(&f->hub->tenants, view_of(f->tenant_id));
+    if (t)
+        roster_forget(&t->roster);
+}
 
 static void on_recorded(struct ask *ask, const struct answer *answer)
 {
     struct farewell *f = container_of(ask, struct farewell, ask);
     if (!answer->ok)
         log_warn("end_unrecorded", "session=%s code=%s why=\"%s\"", f->id, answer->code, answer->text);
+    if (!strcmp(answer->code, err_code_name(ERR_CONFLICT)))
+        take_back(f);
     free(f);
 }
 
@@ -211,7 +234,9 @@ void inside_end(struct session *s)
     struct json_writer w;
     struct farewell *f = xcalloc(1, sizeof *f);
     f->ask.on_answer = on_recorded;
+    f->hub = s->hub;
     memcpy(f->id, s->id, sizeof f->id);
+    memcpy(f->tenant_id, s->tenant->id, sizeof f->tenant_id);
     roster_end(&s->tenant->roster, view_of(s->id));
     buf_init(&request, BODY_MAX);
     ask_begin(&w, &request, s->tenant->id, "command");
@@ -220,6 +245,7 @@ void inside_end(struct session *s)
     jw_key(&w, "body");
     jw_begin(&w, '{');
     jw_key_text(&w, "pid", s->id);
+    jw_key_i64(&w, "generation", s->generation);
     jw_key_bool(&w, "ended", true);
     jw_end(&w, '}');
     jw_end(&w, '}');

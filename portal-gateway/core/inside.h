@@ -7,6 +7,11 @@
  *   portalcast:fence     sessions are here; whoever holds one of them by an older fence closes it
  *   portalcast:presence  who is there (presence.h)
  *
+ * Each connection by which a session goes on is of a later generation than those before, the first of 0. The
+ * fence says it, and so does what is recorded of the session: the state-manager takes nothing from an earlier
+ * generation than the latest that has asked, so that what a gateway that stood still finds in its sockets
+ * does not undo what the client has asked for elsewhere since.
+ *
  * Thread: the loop's.
  */
 #ifndef PORTAL_GATEWAY_CORE_INSIDE_H

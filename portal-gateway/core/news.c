@@ -33,6 +33,7 @@ static void settle(struct hub *h, struct tenant *t)
     if (t->joint_seen != t->stream.ring.joint) /* what was recorded may be among what is lost */
         roster_forget(&t->roster);
     t->joint_seen = t->stream.ring.joint;
+    tenant_settle_rooms(t);
     hub_watch_hole(h, t);
     tenant_open(t); /* somebody may have waited for the stream to come so far */
 }
@@ -214,9 +215,11 @@ static void on_replay(struct hub *h, struct news *n)
     struct tenant *t = find(h, n->tenant_id);
     if (!t)
         return;
-    uint64_t before = t->stream.at.seq, resets = t->stream.ring.head;
+    uint64_t before = t->stream.at.seq, resets = t->stream.ring.head, joint = t->stream.ring.joint;
     enum stream_verdict verdict = stream_on_replay(&t->stream, &n->replay, loop_now_ms(h->loop));
     n->replay.records = NULL;
+    if (t->stream.ring.joint != joint)
+        tenant_doubt_rooms(t);
     if (verdict == STREAM_APPENDED) {
         meter_add(REPLAYED, t->stream.at.seq - before);
         log_info("replayed", "tenant=%s from=%llu to=%llu entries=%llu", t->id, (unsigned long long)before,

@@ -156,6 +156,9 @@ static void take_doc(struct roster *r, struct view doc)
     char pid[NAME_SIZE], room[NAME_SIZE];
     struct position changed, joined;
     struct view name, since;
+    int64_t generation;
+    if (json_i64(json_get(doc, "generation"), &generation))
+        hub_hear_generation(r->tenant->hub, generation);
     if (!json_copy_string(json_get(doc, "pid"), pid, sizeof pid) ||
         !position_read(json_get(doc, "offset"), &changed))
         return;
@@ -181,6 +184,21 @@ static void ask_page(struct roster *r, const char *after)
     buf_free(&request);
 }
 
+/* What is recorded of another history says nothing of who is here. */
+static void correct_rooms(struct roster *r)
+{
+    struct tenant *t = r->tenant;
+    struct view pid;
+    void *session;
+    size_t at = 0;
+    t->rooms_doubted = false;
+    while (map_next(&t->recoverable, &at, &pid, &session)) {
+        const struct roster_row *row = roster_find(r, pid);
+        if (row && !row->ended && !strcmp(row->changed.epoch, t->stream.at.epoch))
+            session_correct_rooms(session, row);
+    }
+}
+
 static void on_page(struct ask *ask, const struct answer *answer)
 {
     struct roster *r = container_of(ask, struct roster, ask);
@@ -202,6 +220,8 @@ static void on_page(struct ask *ask, const struct answer *answer)
     for (const struct roster_news *each = r->news; each; each = each->next)
         apply(r, (struct view){each->data, each->n}, &each->at);
     drop_news(r);
+    if (r->tenant->rooms_doubted)
+        correct_rooms(r);
     tenant_open(r->tenant);
 }
 

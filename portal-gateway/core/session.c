@@ -90,11 +90,22 @@ static void refresh_offset(struct session *s)
     session_told(s);
 }
 
+/* Whether its client counts on pings, and gives the connection up without them, perhaps for another one.
+ * Those of /ws do not. */
+static bool counts_on_pings(const struct session *s)
+{
+    return s->protocol != &protocol_ws;
+}
+
 static void on_ping_due(struct session *s, int64_t at_ms)
 {
     /* Its clock runs from when the ping is queued (wire spec, 2.8); that the timer was a little late is not
      * to add up. */
     int64_t timeout = s->hub->policy->ping_timeout_ms, now = loop_now_ms(s->hub->loop);
+    if (counts_on_pings(s) && now - at_ms > timeout) { /* we stood still */
+        session_close(s, CLOSE_PING_TIMEOUT);
+        return;
+    }
     session_set_due(s, DUE_PONG, (now - at_ms < timeout / PING_SLACK ? at_ms : now) + timeout);
     s->protocol->ping(s);
     refresh_offset(s);
@@ -233,10 +244,24 @@ static bool keeps_rates(struct session *s, size_t bytes)
            rate_take(&policy->bytes, &s->bytes, (int64_t)bytes, now);
 }
 
+/* Whether its client has given this connection up by now. Only after we stood still is that so before a timer
+ * says it, and before the loop's clock does: what the client has said meanwhile is not its wish any more. */
+static bool is_given_up(const struct session *s)
+{
+    const struct policy *policy = s->hub->policy;
+    int64_t at = s->due[DUE_PONG] ? s->due[DUE_PONG] + policy->ping_interval_ms
+                                  : s->due[DUE_PING] + policy->ping_timeout_ms;
+    return counts_on_pings(s) && clock_mono_ms() > at;
+}
+
 void session_on_message(struct session *s, struct view message, bool is_text)
 {
     if (s->state == SESSION_CLOSING || s->state == SESSION_OPENING || s->due[DUE_REFUSAL])
         return;
+    if (is_given_up(s)) {
+        session_close(s, CLOSE_PING_TIMEOUT);
+        return;
+    }
     if (!keeps_rates(s, message.n)) {
         session_close(s, CLOSE_RATE);
         return;

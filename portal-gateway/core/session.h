@@ -29,6 +29,7 @@ struct guest;
 struct hub;
 struct protocol;
 struct receipt;
+struct roster_row;
 struct sio_session;
 struct tenant;
 struct wish;
@@ -242,6 +243,9 @@ bool session_is_in(const struct session *s, struct view room);
 /* Its record of a join stands at that offset ("<epoch>-<seq>"): it is in from there on; from now on when the
  * stream has passed that already. False: that is no offset. */
 bool session_joined_at(struct session *s, struct view room, const char *offset) MUSTCHECK;
+/* What is recorded of it has been read anew, because the stream has jumped over some of that: it is in the
+ * rooms that are recorded. It is told when it may have missed something of one. */
+void session_correct_rooms(struct session *s, const struct roster_row *row);
 /* Somebody tries a door that is not his: says so in the log. The name is a stranger's, of any length. */
 void session_log_refused_room(const struct session *s, const char *room, const char *code);
 /* Whether its joins and leaves have to be recorded in the stream, so that a recovery knows of them:

@@ -1,4 +1,5 @@
 /* Which rooms a session is in: what its token gives, and what its client asked for. */
+#include "portal-gateway/core/call.h"
 #include "portal-gateway/core/hub.h"
 #include "portal-gateway/core/session.h"
 #include "portal-gateway/core/tenant.h"
@@ -113,6 +114,51 @@ bool session_is_in(const struct session *s, struct view room)
 {
     const struct room *r = room_find(&s->tenant->rooms, room);
     return r && room_has(r, &s->member);
+}
+
+/* Whether its client waits for an answer about that room, which will say. */
+static bool is_asked(const struct session *s, const char *room)
+{
+    list_foreach(node, &s->calls)
+    {
+        if (!strcmp(container_of(node, struct call, in_calls)->subject, room))
+            return true;
+    }
+    return false;
+}
+
+/* Its record has changed behind where it is in the room since, and does not name it. */
+static bool has_left(const struct session *s, const struct roster_row *row, const struct membership *in)
+{
+    if (!in->asked_for || row->changed.seq <= in->since.seq || is_asked(s, in->room->name))
+        return false;
+    for (size_t i = 0; i < row->count; i++)
+        if (!strcmp(row->rooms[i].name, in->room->name))
+            return false;
+    return true;
+}
+
+void session_correct_rooms(struct session *s, const struct roster_row *row)
+{
+    const struct position *at = &s->tenant->stream.at, stands = session_position(s);
+    bool missed = false;
+    for (unsigned i = s->member.count; i > 0; i--) { /* the last one takes the place of one that is left */
+        const struct membership *in = &s->member.rooms[i - 1];
+        if (has_left(s, row, in))
+            room_leave(in->room, &s->member);
+    }
+    for (size_t i = 0; i < row->count; i++) {
+        const struct position *joined = &row->rooms[i].joined;
+        struct since since = {.seq = joined->seq, .place = s->tenant->stream.ring.head};
+        if (!strcmp(joined->epoch, at->epoch) && !is_asked(s, row->rooms[i].name) &&
+            session_join_since(s, view_of(row->rooms[i].name), &since))
+            missed |= joined->seq < at->seq && s->tenant->doubted_from < at->seq;
+    }
+    if (!missed || s->state != SESSION_LIVE)
+        return;
+    session_send(s, frame_of_resync(s->form, "events_gone", &stands));
+    if (!s->blocked)
+        session_pump(s);
 }
 
 bool session_is_recorded(const struct session *s)

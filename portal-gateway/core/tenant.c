@@ -262,9 +262,23 @@ static void say_fences(struct tenant *t)
     inside_say_fences(t);
 }
 
+void tenant_doubt_rooms(struct tenant *t)
+{
+    t->rooms_doubted = true;
+    t->doubted_from = ring_before(&t->stream.ring, t->stream.ring.joint).seq;
+}
+
+void tenant_settle_rooms(struct tenant *t)
+{
+    t->rooms_doubted &= t->recoverable.count > 0;
+    if (t->rooms_doubted)
+        roster_want(&t->roster);
+}
+
 void tenant_tick(struct tenant *t)
 {
     say_fences(t);
+    tenant_settle_rooms(t);
     past_forget_old(&t->past, loop_now_ms(t->hub->loop));
     typing_tick(t->typing, loop_now_ms(t->hub->loop));
     presence_tick(t->presence, loop_now_ms(t->hub->loop));

@@ -45,6 +45,8 @@ struct tenant {
     bool fences_due;                 /* what was said of taken-over sessions may have been lost */
     struct list thirsty;    /* in hub->thirsty while somebody waits for the log and nobody has asked */
     uint64_t joint_seen;    /* of the ring, when it was last looked at */
+    bool rooms_doubted;     /* the stream has jumped over what may be recorded of sessions that are here */
+    uint64_t doubted_from;  /* seq behind that jump */
     uint64_t heads_seen;    /* answers so far */
     int64_t empty_since_ms; /* 0: has sessions */
     struct past past;
@@ -79,6 +81,10 @@ void tenant_ask_past(struct tenant *t);
 void tenant_take_past(struct tenant *t, struct replay *answer);
 /* Ends whoever's token has been revoked by now. */
 void tenant_end_revoked(struct tenant *t);
+/* The stream has jumped, to the ring's joint; the rooms of who is here are to be read anew. */
+void tenant_doubt_rooms(struct tenant *t);
+/* Sees to it that they are. */
+void tenant_settle_rooms(struct tenant *t);
 /* About once a second. */
 void tenant_tick(struct tenant *t);
 /* Queues the newest `latest` values that the session may hear. */

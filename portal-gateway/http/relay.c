@@ -20,7 +20,8 @@ enum {
     GET_LEEWAY_MS = 10000, /* a held GET is released by the owner's ping at the latest */
     LOOK_MS = 100,         /* how often a gateway that has not said yet that it is there is looked for */
     LOOK_MOST_MS = 3000,
-    IDLE_MS = 15000, /* of a kept connection; the other side keeps it four times as long */
+    SILENT_PINGS = 2, /* that fail to come: nobody is there any more */
+    IDLE_MS = 15000,  /* of a kept connection; the other side keeps it four times as long */
     IDLE_TICK_MS = 5000,
     IDLE_MAX = 256
 };
@@ -350,11 +351,13 @@ void relay_drain(struct relay *r, size_t max)
 struct relay *relay_create(struct loop *loop, struct endpoint *e)
 {
     struct relay *r = xcalloc(1, sizeof *r);
+    const struct policy *policy = e->options.hub->policy;
     r->endpoint = e;
     r->loop = loop;
     map_init(&r->requests);
     list_init(&r->idle);
-    tunnels_init(&r->tunnels, loop, &e->other_files);
+    tunnels_init(&r->tunnels, loop, SILENT_PINGS * (policy->ping_interval_ms + policy->ping_timeout_ms),
+                 &e->other_files);
     r->idle_timer = loop_timer_create(loop, on_idle_tick, r);
     return r;
 }

@@ -17,7 +17,9 @@ struct tunnel {
     struct tunnels *all;
     struct tcp *client, *owner; /* NULL: has ended */
     struct loop_timer *deadline;
-    bool answered; /* by the owner */
+    bool answered;     /* by the owner */
+    bool stalled;      /* a side takes nothing */
+    int64_t passed_ms; /* when something last went either way */
 };
 
 static const char no_answer[] =
@@ -36,18 +38,41 @@ static void destroy(struct tunnel *t)
     free(t);
 }
 
-static void say_no_answer(struct tunnel *t, const char *why)
+static void count_failure(const char *why)
 {
     meter_add(RELAY_FAILED, 1);
     log_warn("relay_failed", "what=websocket why=\"%s\"", why);
+}
+
+static void say_no_answer(struct tunnel *t, const char *why)
+{
+    count_failure(why);
     tcp_write(t->client, (struct view){no_answer, sizeof no_answer - 1});
     tcp_finish(t->client);
     loop_timer_start(t->deadline, LAST_MS, 0);
 }
 
+static bool is_whole(const struct tunnel *t)
+{
+    return t->answered && t->client && t->owner;
+}
+
+/* The timer goes its rounds while bytes pass, instead of being set anew by each. */
+static bool was_silent(struct tunnel *t)
+{
+    int64_t left = t->passed_ms + t->all->silent_ms - loop_now_ms(t->all->loop);
+    if (left > 0)
+        loop_timer_start(t->deadline, left, 0);
+    else
+        count_failure("nothing passes");
+    return left <= 0;
+}
+
 static void on_deadline(void *ctx)
 {
     struct tunnel *t = ctx;
+    if (is_whole(t) && !t->stalled && !was_silent(t))
+        return;
     if (t->answered || !t->owner || !t->client) {
         destroy(t);
         return;
@@ -60,11 +85,19 @@ static void on_deadline(void *ctx)
 /* Bytes of one side for the other one; what comes when that has ended is of no use to anybody. */
 static void pass(struct tunnel *t, struct tcp *from, struct tcp *to, struct view bytes)
 {
+    t->passed_ms = loop_now_ms(t->all->loop);
     if (!to || !tcp_write(to, bytes))
         return;
     tcp_pause(from);
-    if (t->answered)
+    t->stalled = t->answered;
+    if (t->stalled)
         loop_timer_start(t->deadline, STALL_MS, 0);
+}
+
+static void watch_silence(struct tunnel *t)
+{
+    t->stalled = false;
+    loop_timer_start(t->deadline, t->all->silent_ms, 0);
 }
 
 static void go_on(struct tunnel *t, struct tcp *from)
@@ -72,7 +105,7 @@ static void go_on(struct tunnel *t, struct tcp *from)
     if (!from || !t->client || !t->owner)
         return;
     if (t->answered)
-        loop_timer_stop(t->deadline);
+        watch_silence(t);
     tcp_resume(from);
 }
 
@@ -113,7 +146,7 @@ static void on_owner_bytes(void *ctx, struct view bytes)
 {
     struct tunnel *t = ctx;
     if (!t->answered)
-        loop_timer_stop(t->deadline);
+        watch_silence(t);
     t->answered = true;
     pass(t, t->owner, t->client, bytes);
 }
@@ -140,9 +173,9 @@ static const struct tcp_handler of_client = {
 static const struct tcp_handler of_owner = {
     .on_bytes = on_owner_bytes, .on_drained = on_owner_drained, .on_closed = on_owner_closed};
 
-void tunnels_init(struct tunnels *t, struct loop *loop, size_t *files)
+void tunnels_init(struct tunnels *t, struct loop *loop, int64_t silent_ms, size_t *files)
 {
-    *t = (struct tunnels){.loop = loop, .files = files};
+    *t = (struct tunnels){.loop = loop, .silent_ms = silent_ms, .files = files};
     list_init(&t->all);
 }
 

@@ -2,6 +2,10 @@
  * The rooms that a client has joined besides those of its token, so that any gateway can give them back to
  * it, and its end, so that none does. Each change is an event of the tenant's at a place of its own: gateways
  * apply it when their stream passes that place, and what a room heard before it is not the client's to hear.
+ *
+ * A change says which generation of the session wants it: each connection that goes on with a session is a
+ * later one than those before. What an earlier one wants once a later one has asked for anything is not the
+ * client's wish any more; it was held up on its way, in a gateway that stood still or by a link.
  */
 #include "shared/json.h"
 #include "state-manager/core/conversing.h"
@@ -12,7 +16,8 @@
 enum {
     PID_MAX = 64,
     SESSION_ROOMS_MAX = 100,
-    REFRESH_MS = 86400000 /* a member's document is made young again that often: it is kept by its age */
+    REFRESH_MS = 86400000, /* a member's document is made young again that often: it is kept by its age */
+    UNSAID = -1            /* generation of who does not say it: gateways before they did, and who kicks */
 };
 
 #define CONVERSATION_ROOM "conversation:"
@@ -23,6 +28,7 @@ struct wish {
     const struct room_rule *rule; /* of a profile's room; NULL: a conversation's */
     char id[RECORD_TEXT_SIZE];    /* of the document that the room is of */
     bool in, ended, granted;
+    int64_t generation; /* of the session's connections; UNSAID: any */
 };
 
 static bool read_pid(struct view body, char pid[static PID_MAX + 1])
@@ -59,6 +65,13 @@ static bool read_room(const struct command *c, struct view name, struct wish *ou
            (!out->rule->of || (record_id_valid(param) && view_copy(param, out->id, sizeof out->id)));
 }
 
+static bool read_generation(struct view body, int64_t *out)
+{
+    struct view said = json_get(body, "generation");
+    *out = UNSAID;
+    return json_type(said) == JSON_NONE || (json_i64(said, out) && *out >= 0);
+}
+
 static bool read_wish(const struct command *c, struct wish *out, struct err *err)
 {
     struct view body = c->element, in = json_get(body, "in");
@@ -67,6 +80,8 @@ static bool read_wish(const struct command *c, struct wish *out, struct err *err
     out->in = !out->ended && json_is_true(in);
     if (json_type(body) != JSON_OBJECT || !read_pid(body, out->pid))
         return err_set(err, ERR_INVALID, "pid must be 1 to %d of letters, digits, '_' and '-'", PID_MAX);
+    if (!read_generation(body, &out->generation))
+        return err_set(err, ERR_INVALID, "generation must be a whole number from 0");
     if (out->ended)
         return true;
     if (json_type(in) != JSON_BOOL)
@@ -107,6 +122,13 @@ static bool answer(struct command *c, struct view offset)
     return true;
 }
 
+/* The latest that has asked for anything. */
+static int64_t generation_of(struct view doc)
+{
+    int64_t generation;
+    return json_i64(json_get(doc, "generation"), &generation) ? generation : 0;
+}
+
 static size_t count_rooms(struct view doc)
 {
     struct view name, joined;
@@ -116,9 +138,9 @@ static size_t count_rooms(struct view doc)
     return count;
 }
 
-/* All but the room that the wish is about, and that with its place when it is one to be in. None after the
+/* All but the room that the wish is about, and that since `since` when it is one to be in. None after the
  * end. */
-static void write_rooms(struct json_writer *w, struct view doc, const struct wish *wish, const char *offset)
+static void write_rooms(struct json_writer *w, struct view doc, const struct wish *wish, struct view since)
 {
     struct view name, joined;
     char room[EVENT_ROOM_BYTES_MAX + 1];
@@ -128,23 +150,26 @@ static void write_rooms(struct json_writer *w, struct view doc, const struct wis
         if (!wish->ended && json_copy_string(name, room, sizeof room) && strcmp(room, wish->room) != 0)
             jw_key_raw(w, room, joined);
     if (wish->in)
-        jw_key_text(w, wish->room, offset);
+        jw_key_raw(w, wish->room, since);
     jw_end(w, '}');
 }
 
 static void put_session(struct batch *b, const struct wish *wish, struct view sub, struct view doc,
-                        const char *offset)
+                        const char *offset, struct view since)
 {
     struct buf text;
     struct json_writer w;
+    int64_t known = generation_of(doc), generation = wish->generation > known ? wish->generation : known;
     buf_init(&text, DOC_MAX);
     jw_init(&w, &text);
     jw_begin(&w, '{');
     jw_key_text(&w, "pid", wish->pid);
     jw_key_raw(&w, "sub", sub);
-    write_rooms(&w, doc, wish, offset);
+    write_rooms(&w, doc, wish, since);
     if (wish->ended)
         jw_key_bool(&w, "ended", true);
+    if (generation)
+        jw_key_i64(&w, "generation", generation);
     jw_key_text(&w, "offset", offset);
     jw_key_i64(&w, "at", batch_now(b));
     jw_end(&w, '}');
@@ -167,16 +192,20 @@ static void announce(struct batch *b, const struct wish *wish, struct view sub, 
         jw_key_text(&w, "room", wish->room);
         jw_key_bool(&w, "in", wish->in);
     }
+    if (wish->generation > 0)
+        jw_key_i64(&w, "generation", wish->generation);
     jw_end(&w, '}');
     batch_emit(b, &(struct event_draft){.type = EVENT_INSIDE "session", .data = buf_view(&data)}, out);
     buf_free(&data);
 }
 
-/* The event, the document, the answer. */
+/* The event, the document, the answer. Who is in already stays in since then: others learn of a later
+ * generation. */
 static bool change(struct batch *b, struct command *c, const struct wish *wish, struct view doc)
 {
     struct emitted e;
     struct buf sub, offset;
+    struct view joined = wish->in ? json_get(json_get(doc, "rooms"), wish->room) : (struct view){NULL, 0};
     buf_init(&sub, TOKEN_NAME_MAX * 6 + 2);
     buf_init(&offset, OFFSET_SIZE + 2);
     if (doc.n)
@@ -184,9 +213,10 @@ static bool change(struct batch *b, struct command *c, const struct wish *wish, 
     else
         json_put_string(&sub, c->author);
     announce(b, wish, buf_view(&sub), &e);
-    put_session(b, wish, buf_view(&sub), doc, e.offset);
     json_put_string(&offset, view_of(e.offset));
-    answer(c, buf_view(&offset));
+    struct view since = joined.n ? joined : buf_view(&offset);
+    answer(c, since); /* before the document that it may be in is another */
+    put_session(b, wish, buf_view(&sub), doc, e.offset, since);
     buf_free(&sub);
     buf_free(&offset);
     return true;
@@ -203,7 +233,7 @@ static void refresh(struct batch *b, struct view doc)
         !json_plain_string(json_get(doc, "offset"), &offset) || !view_copy(offset, text, sizeof text) ||
         !read_pid(doc, none.pid))
         return;
-    put_session(b, &none, json_get(doc, "sub"), doc, text);
+    put_session(b, &none, json_get(doc, "sub"), doc, text, (struct view){NULL, 0});
 }
 
 /* A profile's room: its document has to be there, and the author's where his token alone is not enough. */
@@ -241,6 +271,8 @@ static bool join(struct batch *b, struct command *c, const struct wish *wish, st
     struct view joined = json_get(json_get(doc, "rooms"), wish->room);
     if (json_is_true(json_get(doc, "ended")))
         return err_set(err, ERR_CONFLICT, "the session has ended");
+    if (joined.n && wish->generation > generation_of(doc))
+        return change(b, c, wish, doc);
     if (joined.n) {
         refresh(b, doc);
         return answer(c, joined);
@@ -261,8 +293,12 @@ bool decide_session(struct batch *b, struct command *c, struct err *err)
     bool own = !doc.n || (json_copy_string(json_get(doc, "sub"), sub, sizeof sub) && view_is(c->author, sub));
     if (!wish.ended && !own)
         return err_set(err, ERR_DENIED, "the session is somebody else's");
+    if (wish.generation != UNSAID && wish.generation < generation_of(doc))
+        return err_set(err, ERR_CONFLICT, "the session goes on elsewhere");
     if (wish.in)
         return join(b, c, &wish, doc, err);
-    bool due = !ended && (wish.ended || json_get(json_get(doc, "rooms"), wish.room).n > 0);
+    bool news = wish.ended || json_get(json_get(doc, "rooms"), wish.room).n > 0 ||
+                wish.generation > generation_of(doc);
+    bool due = !ended && news;
     return due ? change(b, c, &wish, doc) : answer(c, json_get(doc, "offset"));
 }

@@ -13,13 +13,14 @@
  * the room asks for that ("": nobody's)
  *   {"v":1,"op":"sessions","tenantId","after":""} ->
  * {"ok":true,"tenantId","epoch","head","sessions":[{"pid","sub",
- *       "rooms":{name:<offset>},"ended"?,"offset","at"}],"next"}: behind a pid, by pid; next "": there are no
- * more
+ *       "rooms":{name:<offset>},"ended"?,"generation"?,"offset","at"}],"next"}: behind a pid, by pid; next
+ * "": there are no more
  *   {"v":1,"op":"command","tenantId","author","command","conversationId"?,"key"?,"body"} ->
  * {"ok":true,"reply"}: what REST answers. send_message and mark_read are REST's; session: body
- * {"pid","room","in","granted"?} or {"pid","ended":true}, reply {"offset"}, null when there was nothing to
- * leave; granted: the token alone is enough for the room of a profile, else its document must be the
- * author's. write: beside the body
+ * {"pid","generation"?,"room","in","granted"?} or {"pid","generation"?,"ended":true}, reply {"offset"}, null
+ * when there was nothing to leave; granted: the token alone is enough for the room of a profile, else its
+ * document must be the author's; generation: of the session's connection (portal-gateway/core/inside.h), an
+ * earlier one than the latest that has asked is refused with CONFLICT. write: beside the body
  * "operation":"<profile>.<resource>.<operation>","params":{name:string},"claims":{"sub","tenantId",
  * "roles",...}, and the reply is the operation's. The
  * same key of the same author, or without one the same message-id, has one effect and one answer. anything

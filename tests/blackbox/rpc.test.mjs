@@ -195,6 +195,24 @@ describe('a session', () => {
     await end('pid_unheard_of');
     refused(await join('pid_unheard_of'), 'CONFLICT');
   });
+  test('that goes on by another connection takes nothing more from the one before', async () => {
+    const at = (generation) => ({ leave: () => session('pid_moves', { room, in: false, generation }), join: () => session('pid_moves', { room, in: true, generation }) });
+    const [first, second, third] = [0, 1700000000000, 1700000000001].map(at);
+    const joined = await first.join();
+    assert.match(joined.reply?.offset, OFFSET, JSON.stringify(joined));
+    refused(await session('pid_moves', { room, in: false, generation: -1 }), 'INVALID');
+    assert.deepEqual(await second.join(), joined, 'it is in already, since then');
+    refused(await first.leave(), 'CONFLICT');
+    refused(await session('pid_moves', { ended: true, generation: 0 }), 'CONFLICT');
+    assert.deepEqual((await all()).get('pid_moves').rooms, { [room]: joined.reply.offset });
+    assert.match((await third.leave()).reply.offset, OFFSET);
+    refused(await second.join(), 'CONFLICT');
+    const { at: _, offset, ...doc } = (await all()).get('pid_moves');
+    assert.deepEqual(doc, { pid: 'pid_moves', sub: 'ann', rooms: {}, generation: 1700000000001 });
+    await until('all events', () => heard('pid_moves').length === 3);
+    assert.deepEqual(heard('pid_moves').map((e) => [e.data.in, e.data.generation]), [[true, undefined], [true, 1700000000000], [false, 1700000000001]]);
+    assert.match((await join('pid_moves')).reply.offset, OFFSET, 'of a gateway that does not say which');
+  });
   test('joins only conversations of the tenant, and is its user\'s own', async () => {
     const foreign = await conversationOf('t_elsewhere', '200000000000069');
     refused(await join('pid_bad', `conversation:${foreign}`), 'NOT_FOUND');

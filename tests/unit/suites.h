@@ -24,6 +24,7 @@
     X(figures_week)  \
     X(foresight)     \
     X(frame)         \
+    X(generation)    \
     X(http_client)   \
     X(http_text)     \
     X(json)          \

@@ -47,10 +47,12 @@ static const struct {
      "\"command\":\"mark_read\",\"conversationId\":\"c_1\",\"body\":{}}"},
     {"[\"mark_read\",\"c_1\"]", "\"command\":\"mark_read\",\"conversationId\":\"c_1\",\"body\":{}}"},
     {"[\"m\\u0061rk_read\",\"c_1\"]", "\"command\":\"mark_read\",\"conversationId\":\"c_1\",\"body\":{}}"},
-    {"[\"join_conversation\",\"c_1\"]", "\"command\":\"session\",\"body\":{\"pid\":\"PID\",\"room\":"
-                                        "\"conversation:c_1\",\"in\":true,\"granted\":true}}"},
+    {"[\"join_conversation\",\"c_1\"]",
+     "\"command\":\"session\",\"body\":{\"pid\":\"PID\",\"generation\":0,\"room\":"
+     "\"conversation:c_1\",\"in\":true,\"granted\":true}}"},
     {"[\"leave_conversation\",{\"conversationId\":\"c_1\"}]",
-     "\"command\":\"session\",\"body\":{\"pid\":\"PID\",\"room\":\"conversation:c_1\",\"in\":false}}"},
+     "\"command\":\"session\",\"body\":{\"pid\":\"PID\",\"generation\":0,\"room\":\"conversation:c_1\","
+     "\"in\":false}}"},
 };
 
 START_TEST(a_command_is_asked_for_in_the_name_of_its_user)

@@ -105,6 +105,70 @@ START_TEST(a_member_who_joins_again_is_made_young_once_a_day)
 }
 END_TEST
 
+/* --- generations: what an earlier connection of a session wants --- */
+
+static enum err_code refusal(const char *format, ...)
+{
+    char body[512];
+    struct err err = {0};
+    va_list args;
+    va_start(args, format);
+    vsnprintf(body, sizeof body, format, args);
+    va_end(args);
+    bool ok = call(COMMAND_SESSION, "", body, "", &err);
+    stage_commit(&events);
+    ck_assert_str_eq(events.len ? events.data : "", ""); /* nothing was written */
+    return ok ? ERR_NONE : err.code;
+}
+
+START_TEST(what_an_earlier_connection_wants_is_refused)
+{
+    session("{\"pid\":\"p1\",\"room\":\"%s\",\"in\":true,\"generation\":0}", room);
+    ck_assert_ptr_null(strstr(session_doc("p1"), "generation"));
+    session("{\"pid\":\"p1\",\"room\":\"%s\",\"in\":false,\"generation\":7}", room);
+    ck_assert_ptr_nonnull(strstr(session_doc("p1"), "\"generation\":7,"));
+    for (int in = 0; in < 2; in++)
+        for (int generation = 0; generation < 7; generation += 6)
+            ck_assert_int_eq(refusal("{\"pid\":\"p1\",\"room\":\"%s\",\"in\":%s,\"generation\":%d}", room,
+                                     in ? "true" : "false", generation),
+                             ERR_CONFLICT);
+    ck_assert_int_eq(refusal("{\"pid\":\"p1\",\"ended\":true,\"generation\":6}"), ERR_CONFLICT);
+    session("{\"pid\":\"p1\",\"room\":\"%s\",\"in\":true,\"generation\":7}", room);
+    session("{\"pid\":\"p1\",\"room\":\"%s\",\"in\":false}", room); /* of a gateway that says none */
+    ck_assert_ptr_nonnull(strstr(session_doc("p1"), "\"rooms\":{},\"generation\":7,"));
+    session("{\"pid\":\"p1\",\"ended\":true,\"generation\":7}");
+    ck_assert_ptr_nonnull(strstr(session_doc("p1"), "\"ended\":true,\"generation\":7,"));
+    ck_assert_int_eq(refusal("{\"pid\":\"p2\",\"ended\":true,\"generation\":-1}"), ERR_INVALID);
+    ck_assert_int_eq(refusal("{\"pid\":\"p2\",\"ended\":true,\"generation\":\"7\"}"), ERR_INVALID);
+}
+END_TEST
+
+/* Though there is nothing to do: else what an earlier one still wants would be done behind it. */
+START_TEST(a_later_connection_is_known_by_whatever_it_wants)
+{
+    char joined[64], old[512], wanted[256];
+    struct view data;
+    snprintf(joined, sizeof joined, "%s", session("{\"pid\":\"p1\",\"room\":\"%s\",\"in\":true}", room));
+    ck_assert_str_eq(session("{\"pid\":\"p1\",\"room\":\"%s\",\"in\":true,\"generation\":5}", room), joined);
+    ck_assert_int_eq(events_of(buf_view(&events), EVENT_INSIDE "session", &data), 1);
+    snprintf(wanted, sizeof wanted,
+             "{\"pid\":\"p1\",\"sub\":\"agent-1\",\"room\":\"%s\",\"in\":true,\"generation\":5}", room);
+    ck_assert_msg(view_is(data, wanted), "%.*s", VIEW_ARG(data));
+    snprintf(wanted, sizeof wanted, "\"rooms\":{\"%s\":%.*s},\"generation\":5,", room,
+             (int)(strlen(joined) - 11), joined + 10);
+    ck_assert_msg(strstr(session_doc("p1"), wanted) != NULL, "%s", session_doc("p1")); /* since then */
+    snprintf(old, sizeof old, "%s", session_doc("p1"));
+    ck_assert_str_eq(session("{\"pid\":\"p1\",\"room\":\"%s\",\"in\":true,\"generation\":5}", room), joined);
+    ck_assert_str_eq(session_doc("p1"), old);
+
+    session("{\"pid\":\"p2\",\"room\":\"%s\",\"in\":false,\"generation\":5}", room);
+    ck_assert_int_eq(events_of(buf_view(&events), EVENT_INSIDE "session", NULL), 1);
+    ck_assert_ptr_nonnull(strstr(session_doc("p2"), "\"rooms\":{},\"generation\":5,"));
+    ck_assert_int_eq(refusal("{\"pid\":\"p2\",\"room\":\"%s\",\"in\":true,\"generation\":4}", room),
+                     ERR_CONFLICT);
+}
+END_TEST
+
 /* A page is cut at its bytes; the next goes on behind it. */
 START_TEST(sessions_come_in_pages_of_bytes)
 {
@@ -299,6 +363,8 @@ Suite *suite_sessions(void)
     tcase_add_test(t, a_join_is_an_event_and_a_place);
     tcase_add_test(t, joins_of_one_entry_see_each_other);
     tcase_add_test(t, a_member_who_joins_again_is_made_young_once_a_day);
+    tcase_add_test(t, what_an_earlier_connection_wants_is_refused);
+    tcase_add_test(t, a_later_connection_is_known_by_whatever_it_wants);
     tcase_add_test(t, sessions_come_in_pages_of_bytes);
     tcase_add_test(t, tokens_from_before_are_refused);
     tcase_add_test(t, the_store_is_asked_once_in_a_while_however_many_call);

@@ -237,7 +237,7 @@ static void dig(struct passage *p)
     p->loop = loop_create();
     p->door = listen_somewhere(&port);
     p->files = 0;
-    tunnels_init(&p->all, p->loop, &p->files);
+    tunnels_init(&p->all, p->loop, 60000, &p->files);
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
     p->client = pair[1];
     tunnel_open(&p->all, pair[0], "127.0.0.1", port, VIEW("HEAD"));
@@ -318,7 +318,7 @@ START_TEST(a_tunnel_to_nobody_says_try_again)
     int pair[2], port, door = listen_somewhere(&port);
     char text[512] = "";
     close(door);
-    tunnels_init(&all, loop, &files);
+    tunnels_init(&all, loop, 60000, &files);
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
     tunnel_open(&all, pair[0], "127.0.0.1", port, VIEW("HEAD"));
     TURN_UNTIL(loop, recv(pair[1], text, sizeof text - 1, MSG_DONTWAIT) > 0);
@@ -360,6 +360,19 @@ START_TEST(a_tunnel_keeps_little_and_loses_nothing)
 }
 END_TEST
 
+START_TEST(a_tunnel_through_which_nothing_passes_ends)
+{
+    struct passage p;
+    dig(&p);
+    p.all.silent_ms = 100;
+    ck_assert_int_eq(send(p.owner, "1", 1, 0), 1);
+    TURN_UNTIL(p.loop, read_all(p.client, NULL) == 1);
+    ck_assert_int_eq(send(p.client, "2", 1, 0), 1);
+    TURN_UNTIL(p.loop, p.all.count == 0); /* both sides are still there */
+    fill_in(&p);
+}
+END_TEST
+
 Suite *suite_tcp(void)
 {
     Suite *s = suite_create("tcp");
@@ -374,6 +387,7 @@ Suite *suite_tcp(void)
     tcase_add_test(t, the_last_words_arrive_though_there_is_more_to_read);
     tcase_add_test(t, a_tunnel_to_nobody_says_try_again);
     tcase_add_test(t, a_tunnel_keeps_little_and_loses_nothing);
+    tcase_add_test(t, a_tunnel_through_which_nothing_passes_ends);
     suite_add_tcase(s, t);
     return s;
 }
