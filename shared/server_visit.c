@@ -17,7 +17,7 @@
 
 enum {
     ACCEPTS_MAX = 64,          /* a time that the loop tells of them */
-    ADMISSIONS_PER_TURN = 4,   /* of the loop */
+    ADMISSIONS_PER_TURN = 1,   /* of the loop: others are heard between two */
     ARRIVALS_AT_ONCE = 50,     /* of one address, before they have to wait */
     ARRIVALS_PART = 2,         /* of all connections, that may wait of one address; more are closed */
     ARRIVALS_LEAST = 256,      /* but not below that */

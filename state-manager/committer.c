@@ -13,8 +13,10 @@ enum {
     PROBE_EVERY_MS = 3000,
     STUCK_MS = 3000,
     CONFLICTS_MAX = 12,
-    TASK_US = 300,           /* what a command takes before there is experience */
+    TASK_US = 300, /* what a command takes before there is experience */
+    SLICE_US = 150,
     ROUND_US = 3 * SLICE_US, /* of the slices of a round, while several want one */
+    COMMITS_MAX = 3,         /* times as long as is usual is charged for one, at most */
     LETTERS_MAX = 4096
 };
 
@@ -40,6 +42,7 @@ struct committer *committer_create(struct store *store, struct jobs *jobs,
         c->keeper = keeper_create(store, housekeeping, take_given, c);
     struct turns_options turns = {.crowd = jobs_crowd(jobs),
                                   .share = jobs_share(jobs),
+                                  .slice_us = SLICE_US,
                                   .party_bytes = sizeof(struct slot),
                                   .finish = finish_slot};
     turns_init(&c->turns, &turns);
@@ -182,12 +185,24 @@ static void settle_slot(struct committer *c, struct slot *s)
     s->entry = NULL;
 }
 
-/* What the commit took, by what each had in it; and what is known from it about the next time. */
-static void share_cost(struct committer *c, int64_t commit_us)
+/* A commit that takes many times as long, for it writes the log into the database, is nobody's doing. */
+static int64_t usual_cost(struct committer *c, int64_t commit_us)
 {
+    if (c->commit_us && commit_us > COMMITS_MAX * c->commit_us)
+        commit_us = COMMITS_MAX * c->commit_us;
+    c->commit_us = c->commit_us ? (7 * c->commit_us + commit_us) / 8 : commit_us;
+    return commit_us;
+}
+
+/* What the commit took, by what each had in it; and what is known from it about the next time. */
+static void share_cost(struct committer *c, int64_t took_us)
+{
+    int64_t commit_us = 0;
     size_t tasks = 0;
     for (struct slot *s = c->round; s; s = s->next)
         tasks += s->entry ? s->decided - s->done : 0;
+    if (tasks)
+        commit_us = usual_cost(c, took_us);
     for (struct slot *s = c->round; s; s = s->next) {
         size_t n = s->decided > s->done ? s->decided - s->done : 0; /* all may have failed */
         if (s->entry && tasks)

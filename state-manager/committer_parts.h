@@ -55,6 +55,7 @@ struct committer {
     size_t given;                      /* jobs of the keeper's that are not finished */
     struct mark marks[GROUP_JOBS_MAX]; /* of this round's jobs */
     size_t mark_count;
+    int64_t commit_us; /* what a commit takes by experience */
     bool conflicted;   /* in the last round */
     int64_t probed_ms; /* monotonic */
 };

@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WAIT_MS = 200, LETTERS_MAX = 4096 };
+enum { WAIT_MS = 200, LETTERS_MAX = 4096, SLICE_US = 1000 };
 
 struct reader {
     struct store *store;
@@ -33,8 +33,10 @@ struct reader *reader_create(struct store *store, struct jobs *jobs)
     *r = (struct reader){.store = store, .jobs = jobs};
     revocations_init(&r->revocations, store);
     acquaintances_init(&r->people, store);
-    struct turns_options turns = {
-        .crowd = jobs_crowd(jobs), .share = jobs_share(jobs), .party_bytes = sizeof(struct party)};
+    struct turns_options turns = {.crowd = jobs_crowd(jobs),
+                                  .share = jobs_share(jobs),
+                                  .slice_us = SLICE_US,
+                                  .party_bytes = sizeof(struct party)};
     turns_init(&r->turns, &turns);
     return r;
 }

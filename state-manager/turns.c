@@ -5,7 +5,8 @@
 
 enum {
     PRESENT_US = 1000000, /* how long somebody counts as there */
-    BURST_US = 10000,     /* of the worker's time, beyond the share, before a party has to wait */
+    BURST_US = 50000,     /* of the worker's time, beyond the share, before a party has to wait */
+    WEIGHT_MAX = 20,      /* of a long slice */
     PRICE_MAX_US = 500000,
     SWEEP_US = 1000000
 };
@@ -183,10 +184,18 @@ static void sweep(struct turns *t, int64_t now_us)
     }
 }
 
+/* What all others wait for counts more, up to WEIGHT_MAX times. */
+static int64_t weigh(const struct turns *t, int64_t used_us)
+{
+    int64_t slice_us = t->options.slice_us;
+    if (used_us <= slice_us)
+        return used_us;
+    return used_us > WEIGHT_MAX * slice_us ? used_us * WEIGHT_MAX : used_us * used_us / slice_us;
+}
+
 void turns_charge(struct turns *t, struct party *p, int64_t slice_us, int64_t beside_us, int64_t now_us)
 {
-    int64_t weight = slice_us > SLICE_US ? slice_us * slice_us / SLICE_US : slice_us;
-    int64_t price = (weight + beside_us) * 100 / t->options.share, most = now_us + burst_us(t);
+    int64_t price = (weigh(t, slice_us) + beside_us) * 100 / t->options.share, most = now_us + burst_us(t);
     if (price > PRICE_MAX_US)
         price = PRICE_MAX_US;
     if (p->even_at_us < now_us)

@@ -22,8 +22,6 @@
 #include "shared/token.h"
 #include <pthread.h>
 
-enum { SLICE_US = 500 };
-
 /* --- who is there --- */
 
 struct crowd {
@@ -55,6 +53,7 @@ struct party {
 struct turns_options {
     struct crowd *crowd;
     int64_t share;                   /* percent of the worker's time */
+    int64_t slice_us;                /* what one may take at a time; longer ones count for more */
     size_t party_bytes;              /* of the worker's own struct, whose first member is the party */
     void (*finish)(struct party *p); /* before a party without work is freed; NULL: nothing to do */
 };

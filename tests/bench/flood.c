@@ -5,6 +5,7 @@
  *   hang   --request FILE: sends it, a byte every --drip ms if given, and stays; comes again when it is cut
  *   talk   signs in at /ws, then sends the lines of --say in turn, --depth without an answer (0: all that the socket takes);
  *          comes back when it is cut
+ *   sio    the same by Socket.IO
  *   storm  signs in at /ws and listens; every --every ms all connections are cut at once, and come back by their offset
  *   stall  signs in at /ws and stops reading; comes back when it is cut
  *   sink   listens on --port itself and answers whatever comes: what the others cost where nothing is done
@@ -44,7 +45,7 @@ struct conn {
 
 static struct { const char *mode, *request, *until, *tokens, *say; int port, conns, depth, drip, every, pause, sources; } o = {.mode = "", .until = "", .port = 3015, .conns = 64, .every = 2000, .pause = 10, .sources = 1};
 static volatile sig_atomic_t stop, go;
-static int ep, token_count, line_count, is_ws;
+static int ep, token_count, line_count, is_ws, is_sio;
 static char **tokens, *lines[LINES_MAX], *request;
 static struct conn *conns;
 static uint64_t number, said, answered, refused, opened, cut, failed, recovered, not_recovered, t_ready_us, worst_ready_us;
@@ -132,13 +133,24 @@ static void talk(struct conn *c)
 static void pause_reading(struct conn *c) { c->is_paused = 1; want(c, 0, EPOLL_CTL_MOD); }
 static void sign_in(struct conn *c)
 {
-    static const char begin[] = "{\"type\":\"auth\",\"token\":\"%T\"";
-    char text[4096], *where = text + expand(begin, sizeof begin - 1, text, c);
+    static const char begin[] = "{\"type\":\"auth\",\"token\":\"%T\"", sio[] = "40{\"token\":\"%T\"}";
+    char text[4096];
+    if (is_sio) { put_text(c, text, expand(sio, sizeof sio - 1, text, c)); flush(c); return; }
+    char *where = text + expand(begin, sizeof begin - 1, text, c);
     sprintf(where, *c->offset ? ",\"offset\":\"%s\"}" : "}", c->offset);
     put_text(c, text, strlen(text)); flush(c);
 }
+static void hear_sio(struct conn *c, char *text, size_t n)
+{
+    if (n == 1 && *text == '2') { put_text(c, "3", 1); flush(c); }
+    if (c->state == WAITING && n > 2 && !memcmp(text, "40", 2)) { c->state = OPEN; c->was_open = 1; opened++; talk(c); }
+    if (c->state != OPEN || n < 2 || memcmp(text, "43", 2)) return;
+    if (memmem(text, n, "\"ok\":false", 10)) refused++; else answered++;
+    c->waits--;
+}
 static void hear(struct conn *c, char *text, size_t n)
 {
+    if (is_sio) { hear_sio(c, text, n); return; }
     char *at = memmem(text, n, "\"offset\":\"", 10);
     if (at && is("storm")) { size_t k = 0; for (at += 10; *at != '"' && k < 63; k++) c->offset[k] = *at++; c->offset[k] = 0; }
     if (c->state == WAITING && memmem(text, n, "\"type\":\"ready\"", 14)) {
@@ -217,8 +229,8 @@ static void readable(struct conn *c)
 }
 static void writable(struct conn *c)
 {
-    static const char upgrade[] = "GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
-    if (c->state == CONNECTING && !c->out_n && !c->got && is_ws) { memcpy(c->out, upgrade, sizeof upgrade - 1); c->out_n = sizeof upgrade - 1; flush(c); }
+    static const char upgrade[] = "GET %s HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+    if (c->state == CONNECTING && !c->out_n && !c->got && is_ws) { c->out_n = (size_t)sprintf(c->out, upgrade, is_sio ? "/socket.io/?EIO=4&transport=websocket" : "/ws"); flush(c); }
     else if (c->state == CONNECTING && !is_ws) { c->state = WAITING; opened++; if (go || is("hang")) send_request(c); else want(c, EPOLLIN, EPOLL_CTL_MOD); }
     else { flush(c); talk(c); }
     if (c->state == WAITING && is("hang") && o.drip) want(c, EPOLLIN, EPOLL_CTL_MOD);
@@ -235,7 +247,7 @@ static void begin(void)
         struct conn *c = &conns[i];
         if (c->fd < 0) continue;
         if (is("ask")) send_request(c);
-        if (is("talk")) talk(c);
+        if (is_ws) talk(c);
         if (is("stall") && c->state == OPEN) pause_reading(c);
     }
 }
@@ -283,7 +295,7 @@ int main(int argc, char **argv)
     struct sigaction act = {.sa_handler = on_signal};
     sigaction(SIGUSR1, &act, 0); sigaction(SIGTERM, &act, 0); sigaction(SIGINT, &act, 0); signal(SIGPIPE, SIG_IGN);
     struct rlimit rl; getrlimit(RLIMIT_NOFILE, &rl); rl.rlim_cur = rl.rlim_max; setrlimit(RLIMIT_NOFILE, &rl);
-    is_ws = is("talk") || is("storm") || is("stall");
+    is_sio = is("sio"); is_ws = is_sio || is("talk") || is("storm") || is("stall");
     int at_once = is("knock") ? 0 : o.conns; /* connections before the start */
     ep = epoll_create1(0);
     if (is("sink")) return sink();

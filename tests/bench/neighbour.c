@@ -4,7 +4,8 @@
  *   hook     a signed webhook, until the browser hears its message
  *   rest     POST /api/v1/events, until the browser hears it
  *   command  send_message by the browser, until it is acknowledged
- *   echo     a ping of the browser's, until its pong
+ *   join     join of a conversation's room by the browser, until it is acknowledged; then it leaves
+ *   echo     an event that nobody knows by the browser, until it is refused
  *   arrive   another browser that comes (--arrivals a second), until it is told `ready`
  * Calls begin when they are due, whatever became of those before; times count from then on.
  *
@@ -30,10 +31,10 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { KINDS = 5, HTTP_CONNS = 4, CALLS_MAX = 1 << 15, TENANTS_MAX = 8, LINGER_MS = 1500, IN_SIZE = 1 << 16 };
-enum kind { HOOK, REST, COMMAND, ECHO, ARRIVE };
+enum { KINDS = 6, HTTP_CONNS = 4, CALLS_MAX = 1 << 15, TENANTS_MAX = 64, LINGER_MS = 1500, IN_SIZE = 1 << 16 };
+enum kind { HOOK, REST, COMMAND, JOIN, ECHO, ARRIVE };
 enum role { CALLER, BROWSER, VISITOR };
-static const char *const kind_names[KINDS] = {"hook", "rest", "command", "echo", "arrive"};
+static const char *const kind_names[KINDS] = {"hook", "rest", "command", "join", "echo", "arrive"};
 
 struct tenant {
     char agent[1200], service[1200], conversation[80], number[40];
@@ -63,7 +64,7 @@ struct window {
     uint64_t ended_us;
 };
 
-static struct { const char *secret, *tokens; int api, gateway; double rate, arrivals; } o = {"", "", 3010, 3015, 25, 5};
+static struct { const char *secret, *tokens; int api, gateway; double rate, arrivals; } o = {"", "", 3010, 3015, 25, 10};
 static struct tenant tenants[TENANTS_MAX];
 static int tenant_count, ep;
 static struct call *calls;
@@ -171,6 +172,11 @@ static int send_call(uint32_t n)
         snprintf(text, sizeof text, "{\"type\":\"emit\",\"event\":\"send_message\",\"id\":\"@%u@\",\"data\":{\"conversationId\":\"%s\",\"text\":\"probe\"}}", n, t->conversation);
         say(t->browser, text);
         return 1;
+    case JOIN:
+        if (!t->browser->is_open) return 0;
+        snprintf(text, sizeof text, "{\"type\":\"join\",\"id\":\"@%u@\",\"room\":\"conversation:%s\"}", n, t->conversation);
+        say(t->browser, text);
+        return 1;
     case ECHO: /* pongs carry no id; an unknown event is refused with it, by the gateway alone */
         if (!t->browser->is_open) return 0;
         snprintf(text, sizeof text, "{\"type\":\"emit\",\"event\":\"nothing\",\"id\":\"@%u@\"}", n);
@@ -211,6 +217,10 @@ static void hear(struct conn *c, const char *text, size_t n)
     uint32_t number = (uint32_t)strtoul(at + 1, 0, 10);
     if (memmem(text, n, "\"type\":\"error\"", 14) && !memmem(text, n, "UNKNOWN_EVENT", 13)) { refuse(number); return; }
     done(number);
+    if (calls[number % CALLS_MAX].kind != JOIN) return;
+    char leave[200];
+    snprintf(leave, sizeof leave, "{\"type\":\"leave\",\"room\":\"conversation:%s\"}", tenants[c->tenant].conversation);
+    say(c, leave);
 }
 static int take_frames(struct conn *c)
 {
@@ -338,7 +348,7 @@ int main(int argc, char **argv)
     }
     fcntl(0, F_SETFL, O_NONBLOCK);
     /* A tick is one kind of one tenant: calls are spread evenly. */
-    double streams = tenant_count * (4 * o.rate + o.arrivals);
+    double streams = tenant_count * ((KINDS - 1) * o.rate + o.arrivals);
     uint64_t t0 = now_us(), ticks = 0, is_ready = 0;
     double owed[TENANTS_MAX][KINDS] = {{0}};
     for (struct epoll_event ev[64];;) {

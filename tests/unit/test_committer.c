@@ -1,4 +1,5 @@
 /* The write path as a whole, on a real store, with a rival writer and a failing disk in front of it. */
+#include "shared/clock.h"
 #include "shared/json.h"
 #include "shared/loop.h"
 #include "shared/map.h"
@@ -17,7 +18,9 @@ struct troubled {
     struct store *real;
     int rivals, failures; /* to come */
     bool hangs;           /* neither read nor written */
-    const char *victim;   /* whom the rivals are first with; NULL: the first of the group */
+    bool toils;           /* the next commit takes long */
+    int64_t toiled_us;
+    const char *victim; /* whom the rivals are first with; NULL: the first of the group */
 };
 
 static struct troubled *troubled_of(struct store *s)
@@ -39,9 +42,21 @@ static void rival_commits(struct store *real, const char *tenant_id)
     ck_assert(real->ops->commit(real, &group, 1, NULL) && e.result == COMMIT_DONE);
 }
 
+/* As when the log is written into the database. */
+static void toil(struct troubled *t)
+{
+    int64_t started = clock_mono_us(), end = clock_thread_us() + 20000;
+    while (clock_thread_us() < end)
+        continue;
+    t->toiled_us += clock_mono_us() - started;
+    t->toils = false;
+}
+
 static bool commit(struct store *s, struct entry **entries, size_t count, struct err *err)
 {
     struct troubled *t = troubled_of(s);
+    if (t->toils)
+        toil(t);
     if (t->failures-- > 0)
         return err_set(err, ERR_UNAVAILABLE, "no space left on the device");
     if (t->rivals-- > 0)
@@ -136,7 +151,7 @@ static void setup(void)
     troubled = (struct troubled){.base = {&troubled_ops}, .real = f.writer};
     loop = loop_create();
     struct jobs_options options = {
-        .queue_length = 64, .timeout_ms = 5000, .on_done = on_done, .on_late = on_late};
+        .queue_length = 64, .timeout_ms = 5000, .share = 10, .on_done = on_done, .on_late = on_late};
     jobs = jobs_create(loop, &options);
     committer = committer_create(&troubled.base, jobs, NULL, on_committed, NULL);
     done = committed = 0;
@@ -411,6 +426,25 @@ START_TEST(a_flood_is_taken_in_slices_while_somebody_else_is_there)
 }
 END_TEST
 
+START_TEST(a_commit_that_takes_long_now_and_then_is_nobodys_doing)
+{
+    uint64_t id = 0;
+    for (int i = 0; i < 6; i++) { /* what is usual */
+        submit_event(++id);
+        submit_of("t2", ++id);
+        run_until((int)id);
+    }
+    int64_t started = clock_mono_us();
+    for (int i = 0; i < 12; i++) {
+        troubled.toils = true;
+        submit_event(++id);
+        submit_of("t2", ++id);
+        run_until((int)id);
+    }
+    ck_assert_int_lt(clock_mono_us() - started, 2 * troubled.toiled_us);
+}
+END_TEST
+
 START_TEST(the_numbers_of_a_tenant_are_one)
 {
     struct err err = {0};
@@ -500,6 +534,7 @@ Suite *suite_committer(void)
     tcase_add_test(t, health_comes_back_without_a_caller);
     tcase_add_test(t, a_webhook_of_several_tenants_commits_for_each);
     tcase_add_test(t, a_flood_is_taken_in_slices_while_somebody_else_is_there);
+    tcase_add_test(t, a_commit_that_takes_long_now_and_then_is_nobodys_doing);
     tcase_add_test(t, the_numbers_of_a_tenant_are_one);
     tcase_add_test(t, what_nobody_waits_for_any_more_is_not_begun);
     tcase_add_test(t, a_flood_keeps_to_its_quarter_and_a_full_queue_refuses);

@@ -4,7 +4,7 @@
 #include "tests/unit/suites.h"
 #include <stdlib.h>
 
-enum { MS = 1000, SECOND = 1000000, SHARE = 10 };
+enum { MS = 1000, SECOND = 1000000, SHARE = 10, SLICE_US = 150, SHORT = 125 };
 
 static struct crowd crowd;
 static struct turns turns;
@@ -22,8 +22,11 @@ static void setup(void)
     now = 5 * SECOND;
     finished = 0;
     crowd_init(&crowd);
-    struct turns_options options = {
-        .crowd = &crowd, .share = SHARE, .party_bytes = sizeof(struct party), .finish = on_finish};
+    struct turns_options options = {.crowd = &crowd,
+                                    .share = SHARE,
+                                    .slice_us = SLICE_US,
+                                    .party_bytes = sizeof(struct party),
+                                    .finish = on_finish};
     turns_init(&turns, &options);
 }
 
@@ -77,7 +80,7 @@ START_TEST(who_is_alone_never_waits)
     for (int i = 0; i < 100; i++) {
         ck_assert_ptr_eq(turns_next(&turns, NULL, now), party("one"));
         ck_assert(!turns_is_shared(&turns, party("one"), now));
-        work(party("one"), 400);
+        work(party("one"), SHORT);
     }
     ck_assert_ptr_null(turns_next(&turns, NULL, now));
 }
@@ -85,37 +88,37 @@ END_TEST
 
 START_TEST(who_has_used_up_its_share_waits_for_it_and_nobody_else_does)
 {
-    add("flood", 1000);
+    add("flood", 4000);
     add("calm", 1);
     int64_t used = 0;
     while (turns_next(&turns, NULL, now) == party("flood") || party("calm")->first) {
         struct party *p = turns_next(&turns, NULL, now);
-        used += p == party("flood") ? 400 : 0;
-        work(p, 400);
+        used += p == party("flood") ? SHORT : 0;
+        work(p, SHORT);
     }
     ck_assert(turns_is_shared(&turns, party("flood"), now));
-    ck_assert_int_gt(used, 9 * MS); /* so much at once */
-    ck_assert_int_lt(used, 12 * MS);
+    ck_assert_int_gt(used, 45 * MS); /* so much at once */
+    ck_assert_int_lt(used, 60 * MS);
     ck_assert_ptr_null(turns_next(&turns, NULL, now));
     int wait = turns_wait_ms(&turns, now, 1000);
     ck_assert_int_gt(wait, 0);
     ck_assert_int_le(wait, 8);
     add("calm", 1);
     ck_assert_ptr_eq(turns_next(&turns, NULL, now), party("calm"));
-    work(party("calm"), 400);
+    work(party("calm"), SHORT);
     /* A tenth of the time from then on, as long as somebody is there. */
     used = 0;
-    for (int64_t end = now + 500 * MS; now < end; now += MS) {
+    for (int64_t end = now + 500 * MS; now < end; now += MS / 2) {
         crowd_note(&crowd, party("calm")->hash, now);
-        for (; turns_next(&turns, NULL, now); used += 400)
-            work(party("flood"), 400);
+        for (; turns_next(&turns, NULL, now); used += SHORT)
+            work(party("flood"), SHORT);
     }
     ck_assert_int_gt(used, 45 * MS);
     ck_assert_int_lt(used, 55 * MS);
     now += SECOND; /* the other one has gone */
     ck_assert_ptr_eq(turns_next(&turns, NULL, now), party("flood"));
-    for (int i = 0; i < 100; i++)
-        work(party("flood"), 400);
+    for (int i = 0; i < 1000; i++)
+        work(party("flood"), SHORT);
     ck_assert_ptr_eq(turns_next(&turns, NULL, now), party("flood"));
     /* What it took alone is not held against it for long. */
     add("calm", 1);
@@ -136,6 +139,17 @@ START_TEST(long_slices_count_more_than_they_take)
     ck_assert_int_ge(party("long")->even_at_us - now, 9 * took);
     work(party("long"), 100 * SECOND); /* but not for ever */
     ck_assert_int_le(party("long")->even_at_us - now, SECOND);
+}
+END_TEST
+
+START_TEST(one_long_slice_holds_nobody_up)
+{
+    add("long", 2);
+    add("calm", 1);
+    work(party("calm"), SHORT);
+    work(party("long"), 3 * MS);
+    ck_assert(turns_is_shared(&turns, party("long"), now));
+    ck_assert_ptr_eq(turns_next(&turns, NULL, now), party("long"));
 }
 END_TEST
 
@@ -161,15 +175,15 @@ START_TEST(who_has_no_work_is_forgotten_once_even)
 {
     add("gone", 1);
     add("there", 2);
-    work(party("gone"), 400);
+    work(party("gone"), SHORT);
     ck_assert_uint_eq(turns.by_name.count, 2);
     now += 2 * SECOND;
-    work(party("there"), 400);
+    work(party("there"), SHORT);
     ck_assert_uint_eq(turns.by_name.count, 1);
     ck_assert_int_eq(finished, 1);
     struct party *p = party("there");
     p->has_more = true; /* work that is no job */
-    work(p, 400);
+    work(p, SHORT);
     ck_assert_ptr_eq(turns_next(&turns, NULL, now), p);
 }
 END_TEST
@@ -183,6 +197,7 @@ Suite *suite_turns(void)
     tcase_add_test(t, who_is_alone_never_waits);
     tcase_add_test(t, who_has_used_up_its_share_waits_for_it_and_nobody_else_does);
     tcase_add_test(t, long_slices_count_more_than_they_take);
+    tcase_add_test(t, one_long_slice_holds_nobody_up);
     tcase_add_test(t, jobs_keep_their_order_and_parties_take_turns);
     tcase_add_test(t, who_has_no_work_is_forgotten_once_even);
     suite_add_tcase(s, t);
