@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 enum {
-    KEEP_ALIVE_S = 65,           /* between two requests; longer than most clients keep theirs */
     READ_BYTES = 16384,          /* of HTTP, in one system call */
     WS_READ_BYTES = 256,         /* held per WebSocket */
     LIBRARY_WRITE_BYTES = 65536, /* what it sends in one system call of what it was given to keep */
@@ -509,7 +508,7 @@ static bool open_library(struct server *s)
         .pt_serv_buf_size = READ_BYTES,
         .foreign_loops = loops,
         .pcontext = &s->context,
-        .keepalive_timeout = KEEP_ALIVE_S,
+        .keepalive_timeout = SERVER_KEEP_ALIVE_MS / 1000,
         /* A head has this long in all, from accept or from its first byte on; a piece of a body as below. */
         .timeout_secs_ah_idle = (unsigned)(s->options.head_timeout_ms + 999) / 1000,
         .timeout_secs = (unsigned)(s->options.body_timeout_ms + 999) / 1000 + 1,
@@ -570,6 +569,7 @@ void server_destroy(struct server *s)
     if (!s)
         return;
     visit_stop_listening(s);
+    visit_close_waiting(s);
     if (s->context)
         close_library(s);
     visit_finish(s);
@@ -588,5 +588,10 @@ int server_port(const struct server *s)
 
 size_t server_connections(const struct server *s)
 {
-    return s->live;
+    return s->live + s->arrivals;
+}
+
+size_t server_waiting(const struct server *s)
+{
+    return s->arrivals;
 }

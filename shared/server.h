@@ -136,6 +136,8 @@ void server_stop_listening(struct server *s);
 void server_destroy(struct server *s);
 int server_port(const struct server *s);
 size_t server_connections(const struct server *s);
+/* Of them, those that have asked for nothing yet. */
+size_t server_waiting(const struct server *s);
 /* Whether the process may open some files more, see other_files. */
 bool server_may_open_files(const struct server *s);
 

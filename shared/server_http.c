@@ -46,10 +46,18 @@ static struct list *list_of_state(struct conn *c, enum conn_state state)
     case CONN_WS:
         return c->message.data ? &s->reading : NULL;
     case CONN_IDLE:
+        return &s->idle;
     case CONN_CUT:
         break;
     }
     return NULL;
+}
+
+static int tick_of(enum conn_state state)
+{
+    if (state == CONN_SENDING)
+        return SERVER_SEND_TICK_MS;
+    return state == CONN_IDLE ? SERVER_IDLE_TICK_MS : SERVER_TICK_MS;
 }
 
 /* Entering the state that it is in starts its deadline anew. */
@@ -62,7 +70,7 @@ void conn_enter(struct conn *c, enum conn_state state)
         return;
     c->since = loop_now_ms(c->server->loop);
     list_append(list, &c->node);
-    server_start_tick(c->server, state == CONN_SENDING ? SERVER_SEND_TICK_MS : SERVER_TICK_MS);
+    server_start_tick(c->server, tick_of(state));
 }
 
 /* Replies. */
@@ -168,7 +176,10 @@ static bool go_on(struct conn *c)
     if (c->quiet != QUIET_NOT)
         link_resume(c);
     c->quiet = QUIET_NOT;
-    return link_next_request(c);
+    bool goes_on = link_next_request(c);
+    if (goes_on)
+        link_no_timeout(c);
+    return goes_on;
 }
 
 /* Whether the client has gone, or has closed its sending side (which browsers and libraries do not do). */
@@ -512,20 +523,21 @@ static void on_tick(void *ctx)
     expire(&s->sending, now, STALL_MS, link_cut);
     expire(&s->lingering, now, LINGER_MS, link_cut);
     expire(&s->closing, now, CLOSE_MS, link_cut);
+    expire(&s->idle, now, SERVER_KEEP_ALIVE_MS, link_cut);
     quieten_parked(s);
     park_long_held(s, now);
     look_after_parked(s, now);
     look_after_sending(s);
     struct list *const lists[] = {&s->reading, &s->held, &s->parked, &s->sending, &s->lingering, &s->closing};
-    bool idle = true;
+    bool busy = false;
     for (size_t i = 0; i < countof(lists); i++)
-        idle = idle && list_empty(lists[i]);
-    if (idle)
+        busy = busy || !list_empty(lists[i]);
+    if (!busy && list_empty(&s->idle))
         loop_timer_stop(s->tick);
-    if (idle || list_empty(&s->sending))
+    if (!busy || list_empty(&s->sending))
         s->tick_ms = 0;
-    if (!idle)
-        server_start_tick(s, SERVER_TICK_MS);
+    if (busy || !list_empty(&s->idle))
+        server_start_tick(s, busy ? SERVER_TICK_MS : SERVER_IDLE_TICK_MS);
 }
 
 void server_start_tick(struct server *s, int every_ms)
@@ -538,7 +550,8 @@ void server_start_tick(struct server *s, int every_ms)
 
 void server_init_requests(struct server *s)
 {
-    struct list *const lists[] = {&s->reading, &s->held, &s->parked, &s->sending, &s->lingering, &s->closing};
+    struct list *const lists[] = {&s->idle,    &s->reading,   &s->held,   &s->parked,
+                                  &s->sending, &s->lingering, &s->closing};
     for (size_t i = 0; i < countof(lists); i++)
         list_init(lists[i]);
     buf_init(&s->scratch, SCRATCH_MAX);

@@ -2,7 +2,7 @@
  * What the parts of server.h share; nobody else includes this. server.c holds the library: its
  * callbacks, its sockets, its way of reading heads. server_http.c holds requests from their head to the last
  * byte of their reply (server_exchange.c finds them again), server_ws.c WebSockets from the 101 to their end,
- * server_visit.c who comes and how often, server_net.c system calls.
+ * server_visit.c who comes and how often, server_gate.c who has something to ask, server_net.c system calls.
  *
  * The library reads and parses; replies and frames are written to the socket past it, because its own way of
  * writing copies, splits and waits. It takes over again with the rest of a frame that the kernel took only a
@@ -22,13 +22,15 @@
 #include <netinet/in.h>
 
 enum {
-    SERVER_HEAD_MAX = 16384, /* bytes of request line and headers */
-    SERVER_TICK_MS = 100,    /* how late a deadline may be noticed */
-    SERVER_SEND_TICK_MS = 20 /* as above, while a reply waits for room in its socket */
+    SERVER_HEAD_MAX = 16384,      /* bytes of request line and headers */
+    SERVER_TICK_MS = 100,         /* how late a deadline may be noticed */
+    SERVER_IDLE_TICK_MS = 1000,   /* as above, between requests */
+    SERVER_KEEP_ALIVE_MS = 65000, /* between two requests; longer than most clients keep theirs */
+    SERVER_SEND_TICK_MS = 20      /* as above, while a reply waits for room in its socket */
 };
 
 enum conn_state {
-    CONN_IDLE,       /* between requests */
+    CONN_IDLE,       /* between requests; deadline */
     CONN_READING,    /* a body is on its way; deadline */
     CONN_HELD,       /* the handler has the request */
     CONN_PARKED,     /* ... for longer: the kernel does not report the socket, the tick looks after it */
@@ -95,6 +97,17 @@ struct slot {
     uint32_t next_free;
 };
 
+/* A socket that the library does not have yet. */
+struct arrival {
+    struct list node; /* in the server's unheard, or its visitor's arrivals */
+    int fd;
+    struct visitor *visitor;
+    struct server *server;
+    struct loop_watch *watch;
+    int64_t since; /* as of loop_now_ms() */
+    size_t seen;   /* bytes that are there, and are not enough */
+};
+
 struct server {
     struct loop *loop;
     struct server_options options; /* host and server_name are copies */
@@ -114,14 +127,17 @@ struct server {
     struct map visitors;          /* by site */
     struct list queues, absent;   /* of visitors: who have somebody waiting; who have nobody here */
     size_t present;               /* visitors with connections, or sockets that wait */
-    size_t arrivals;              /* sockets that wait to be handed to the library */
+    size_t arrivals;              /* sockets that are not handed to the library yet */
+    size_t queued;                /* of them, those that could be */
+    struct list unheard;          /* of them, the others, by age */
+    struct loop_timer *gate_timer;
     int64_t swept_us;
     struct list late; /* exchanges whose replies wait */
     struct loop_timer *late_timer;
     struct loop_timer *tick;
     int tick_ms; /* 0: the timer stands still */
     int64_t looked_at_parked;
-    struct list reading, held, parked, sending, lingering, closing; /* each in order of `since` */
+    struct list idle, reading, held, parked, sending, lingering, closing; /* each in order of `since` */
     struct slot *slots;
     uint32_t slot_count, first_free;
     uint64_t serial;
@@ -175,12 +191,28 @@ void net_peer_address(int fd, char out[static INET6_ADDRSTRLEN]);
 /* server_visit.c: who comes from where, and how often. */
 
 void visit_init(struct server *s);
+/* Who has come by now is let in all the same. */
 void visit_stop_listening(struct server *s);
+/* Who waits is not let in any more. */
+void visit_close_waiting(struct server *s);
 void visit_finish(struct server *s);
+/* The head of its first request is there. */
+void visit_on_head(struct arrival *a);
+/* It has gone, or did not say anything in time. Frees it. */
+void visit_on_silence(struct arrival *a);
 /* A connection of its has gone; NULL: nobody's. */
 void visit_end(struct server *s, struct visitor *v);
 /* Whether a reply has to wait; http_send_late() follows in its time, unless the exchange ends before. */
 bool visit_delays(struct exchange *x, const struct reply *reply) MUSTCHECK;
+
+/* server_gate.c: sockets wait until they have something to ask. */
+
+void gate_init(struct server *s);
+void gate_finish(struct server *s);
+/* visit_on_head() or visit_on_silence() follows. */
+void gate_wait(struct arrival *a);
+/* Ends all that wait. */
+void gate_close(struct server *s);
 
 /* server.c */
 

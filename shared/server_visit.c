@@ -1,8 +1,9 @@
 /*
- * Who comes from where, and how often. Connections are accepted as they come and wait here, by address; some
- * of them are handed to the library in a turn of the loop, addresses in turns, and so many a second of one
- * address: a connection costs many times what a message does, and who is at work already comes first. Replies
- * that refuse something wait, too, when one address gets many of them. Who is alone here waits for nobody.
+ * Who comes from where, and how often. Connections are accepted as they come; when they have something to ask
+ * (server_gate.c) they wait here, by address; some of them are handed to the library in a turn of the loop,
+ * addresses in turns, and so many a second of one address: a connection costs many times what a message does,
+ * and who is at work already comes first. Replies that refuse something wait, too, when one address gets many
+ * of them. Who is alone here waits for nobody.
  */
 #include "shared/address.h"
 #include "shared/clock.h"
@@ -30,11 +31,6 @@ enum {
     SECOND_US = 1000000
 };
 
-struct arrival {
-    struct list node;
-    int fd;
-};
-
 /* An address (of IPv6: the network of one site). */
 struct visitor {
     struct list node; /* in the server's queues or absent */
@@ -42,7 +38,7 @@ struct visitor {
     bool is_many;    /* a proxy's */
     bool is_present; /* has connections, or waits for them */
     size_t conns, waiting;
-    struct list arrivals;
+    struct list arrivals;                       /* who may come in */
     int64_t arrivals_even_us, refusals_even_us; /* when what it has used will be within its rate */
 };
 
@@ -143,6 +139,7 @@ static struct arrival *take_arrival(struct server *s, struct visitor *v)
     list_unlink(&a->node);
     v->waiting--;
     s->arrivals--;
+    s->queued--;
     return a;
 }
 
@@ -156,7 +153,7 @@ static void admit(struct server *s, struct visitor *v, int64_t now)
         v->arrivals_even_us += SECOND_US / s->options.arrival_rate;
     }
     list_unlink(&v->node);
-    if (v->waiting)
+    if (!list_empty(&v->arrivals))
         list_append(&s->queues, &v->node);
     v->conns++;
     s->arriving = v;
@@ -172,7 +169,7 @@ static void admit_some(void *ctx)
     struct server *s = ctx;
     int64_t now = clock_mono_us(), next = INT64_MAX;
     int left = ADMISSIONS_PER_TURN;
-    for (size_t n = s->arrivals; n && left && !list_empty(&s->queues); n--) {
+    for (size_t n = s->queued; n && left && !list_empty(&s->queues); n--) {
         struct visitor *v = container_of(s->queues.next, struct visitor, node);
         if (due_us(s, v) <= now) {
             admit(s, v, now);
@@ -211,14 +208,34 @@ static void receive(struct server *s, int fd, int64_t now)
     }
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     struct arrival *a = xcalloc(1, sizeof *a);
-    a->fd = fd;
+    *a = (struct arrival){.fd = fd, .visitor = v, .server = s};
     list_init(&a->node);
-    list_append(&v->arrivals, &a->node);
-    if (!v->waiting++) {
+    v->waiting++;
+    s->arrivals++;
+    gate_wait(a);
+}
+
+void visit_on_head(struct arrival *a)
+{
+    struct server *s = a->server;
+    struct visitor *v = a->visitor;
+    if (list_empty(&v->arrivals)) {
         list_unlink(&v->node);
         list_append(&s->queues, &v->node);
     }
-    s->arrivals++;
+    list_append(&v->arrivals, &a->node);
+    s->queued++;
+    loop_timer_start(s->admission, 0, 0);
+}
+
+void visit_on_silence(struct arrival *a)
+{
+    struct visitor *v = a->visitor;
+    v->waiting--;
+    a->server->arrivals--;
+    close(a->fd);
+    leave(a->server, v);
+    free(a);
 }
 
 static void listen_again(void *ctx)
@@ -246,7 +263,6 @@ static void on_arrivals(void *ctx, int events)
             break;
         }
     }
-    admit_some(s);
 }
 
 /* --- replies that wait --- */
@@ -298,6 +314,7 @@ bool visit_delays(struct exchange *x, const struct reply *reply)
 void visit_init(struct server *s)
 {
     map_init(&s->visitors);
+    gate_init(s);
     list_init(&s->queues);
     list_init(&s->absent);
     list_init(&s->late);
@@ -307,7 +324,6 @@ void visit_init(struct server *s)
     loop_watch_want(s->listener, LOOP_READ);
 }
 
-/* Who waits is not let in any more. */
 void visit_stop_listening(struct server *s)
 {
     if (!s->listener)
@@ -315,9 +331,14 @@ void visit_stop_listening(struct server *s)
     loop_watch_destroy(s->listener);
     s->listener = NULL;
     close(s->listen_fd);
+}
+
+void visit_close_waiting(struct server *s)
+{
+    gate_close(s);
     while (!list_empty(&s->queues)) {
         struct visitor *v = container_of(s->queues.next, struct visitor, node);
-        while (v->waiting) {
+        while (!list_empty(&v->arrivals)) {
             struct arrival *a = take_arrival(s, v);
             close(a->fd);
             free(a);
@@ -325,6 +346,7 @@ void visit_stop_listening(struct server *s)
         list_unlink(&v->node);
         leave(s, v);
     }
+    loop_timer_stop(s->admission);
 }
 
 void visit_finish(struct server *s)
@@ -332,6 +354,7 @@ void visit_finish(struct server *s)
     while (!list_empty(&s->absent))
         forget(s, container_of(s->absent.next, struct visitor, node));
     map_free(&s->visitors);
+    gate_finish(s);
     loop_timer_destroy(s->admission);
     loop_timer_destroy(s->late_timer);
 }

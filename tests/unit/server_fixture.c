@@ -170,13 +170,15 @@ void fixture_start(struct fixture *f)
                                      .on_ws_writable = on_ws_writable,
                                      .on_ws_close = on_ws_close,
                                      .origin_may_read = origin_may_read};
-    bool asks_heads = f->asks_heads;
-    *f = (struct fixture){.loop = loop_create(), .asks_heads = asks_heads, .handler = handler};
-    f->handler.on_head = asks_heads ? on_head : NULL;
+    *f = (struct fixture){.loop = loop_create(),
+                          .asks_heads = f->asks_heads,
+                          .max_connections = f->max_connections ? f->max_connections : HELD_MAX,
+                          .handler = handler};
+    f->handler.on_head = f->asks_heads ? on_head : NULL;
     struct server_options options = {.host = "127.0.0.1",
                                      .max_body = MAX_BODY,
                                      .max_message = MAX_MESSAGE,
-                                     .max_connections = HELD_MAX,
+                                     .max_connections = f->max_connections,
                                      .other_files = &f->other_files,
                                      .head_timeout_ms = 1000,
                                      .body_timeout_ms = 400,

@@ -26,7 +26,9 @@ struct fixture {
     uint64_t held[HELD_MAX];
     size_t held_count, gone, heads, requests, opened, closed, messages, writables;
     uint64_t head;   /* the last one asked about */
-    bool asks_heads; /* set before fixture_start(): bodies over MAX_BODY are refused by on_head */
+    /* Set before fixture_start(). */
+    bool asks_heads;        /* bodies over MAX_BODY are refused by on_head */
+    size_t max_connections; /* 0: HELD_MAX */
     struct server_handler handler;
     struct view lasting; /* what /lasting answers, without a copy */
     size_t flooded;      /* bytes that ws_write() took */

@@ -54,6 +54,7 @@
     X(roster)        \
     X(search)        \
     X(server)        \
+    X(server_gate)   \
     X(server_head)   \
     X(server_ws)     \
     X(session)       \
