@@ -8,6 +8,7 @@
  *   sio    the same by Socket.IO
  *   storm  signs in at /ws and listens; every --every ms all connections are cut at once, and come back by their offset
  *   stall  signs in at /ws and stops reading; comes back when it is cut
+ *   awake  takes what nobody else wants of a processor (run it so), that none falls asleep: waking up takes longer than a call
  *   sink   listens on --port itself and answers whatever comes: what the others cost where nothing is done
  *
  * In what is sent %T is the connection's token (line of --tokens), %n a number that grows, %i the connection's number.
@@ -295,6 +296,7 @@ int main(int argc, char **argv)
     struct sigaction act = {.sa_handler = on_signal};
     sigaction(SIGUSR1, &act, 0); sigaction(SIGTERM, &act, 0); sigaction(SIGINT, &act, 0); signal(SIGPIPE, SIG_IGN);
     struct rlimit rl; getrlimit(RLIMIT_NOFILE, &rl); rl.rlim_cur = rl.rlim_max; setrlimit(RLIMIT_NOFILE, &rl);
+    if (is("awake")) { while (!stop) continue; return 0; }
     is_sio = is("sio"); is_ws = is_sio || is("talk") || is("storm") || is("stall");
     int at_once = is("knock") ? 0 : o.conns; /* connections before the start */
     ep = epoll_create1(0);

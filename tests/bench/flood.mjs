@@ -5,7 +5,8 @@
 // What loads is somebody else's in the field, and must not take the processors from what is measured. FLOOD_REALTIME=1 (root):
 // services, broker and neighbours go before it, and before whatever else this machine does, by realtime priority, and have all
 // processors. Without: it has the last processor, beside the neighbours, and services and broker have the others. What it costs
-// there even so is a flood of its own, `nobody`, at a sink that does nothing.
+// there even so is a flood of its own, `nobody`, at a sink that does nothing. No processor falls asleep meanwhile: quiet windows
+// would pay for waking it up, and look worse than the others.
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
@@ -164,10 +165,15 @@ async function measureOne(site, neighbour, name) {
   const of = (kind, calls, q) => median(found[kind].map((w) => quantile(w[calls], q)));
   const calls = Object.fromEntries(KINDS.map((k) => [k, Object.fromEntries(['quiet', 'flood'].map((w) => [w, { n: found[w].reduce((total, one) => total + one[k].length, 0), p50: of(w, k, 0.5), p99: of(w, k, 0.99), lost: found[w].reduce((sum, one) => sum + one[`${k}_lost`] + one[`${k}_refused`], 0) }]))]));
   const sum = (key) => found.load.reduce((total, one) => total + (one[key] ?? 0), 0);
-  return { calls, used, load: Object.fromEntries(Object.keys(found.load[0]).map((k) => [k, sum(k)])), rssMb: Object.fromEntries(Object.entries(services).map(([k, pid]) => [k, Math.round(rssKb(pid) / 1024)])) };
+  return { calls, used, load: Object.fromEntries(Object.keys(found.load[0]).filter((k) => !/_us$|per_s$/.test(k)).map((k) => [k, sum(k)])), rssMb: Object.fromEntries(Object.entries(services).map(([k, pid]) => [k, Math.round(rssKb(pid) / 1024)])) };
 }
 
 export async function measureFlood({ broker, secrets, report = console.error }) {
+  const awake = Array.from({ length: CPUS }, () => tool('flood', ['awake']));
+  awake.forEach((one, i) => {
+    execFileSync('chrt', ['-i', '-p', '0', String(one.pid)], { stdio: 'ignore' });
+    pin(one.pid, String(i));
+  });
   const names = process.env.FLOODS ? process.env.FLOODS.split('+') : Object.keys(FLOODS);
   const results = {};
   for (const name of names) {
@@ -183,6 +189,7 @@ export async function measureFlood({ broker, secrets, report = console.error }) 
     await site.close();
     report(line(name, results[name]));
   }
+  await Promise.all(awake.map(end));
   return results;
 }
 
