@@ -151,7 +151,9 @@ export ASAN_OPTIONS ?= detect_leaks=1:exitcode=99:abort_on_error=0
 export UBSAN_OPTIONS ?= print_stacktrace=1:halt_on_error=1:exitcode=99
 STEPS := tests/lib/steps
 
-.PHONY: unit blackbox blackbox-mongo conformance replay test check san san-short san-% test-needs
+.PHONY: programs unit blackbox blackbox-mongo conformance replay test check san san-short san-% test-needs
+programs: $(BINARIES) $(BIN)/unit-tests $(BIN)/store-check $(FUZZ_BINARIES) $(LAYERS)
+
 unit: $(BIN)/unit-tests $(TEST_VENV) ## unit and store contract tests; T=name selects one suite
 	CK_RUN_SUITE="$(T)" $(if $(filter-out release,$(VARIANT)),CK_FORK=no) \
 	    tests/lib/with-mongo tests/lib/unit-counts $(BIN)/unit-tests
@@ -170,13 +172,13 @@ replay: $(FUZZ_BINARIES) ## every file of the fuzz corpus once
 
 # Installed first: what pkg-config says is read when make starts.
 test: test-needs ## everything but lint and sanitizers; installs what it needs
-	@$(STEPS) unit blackbox blackbox-mongo replay
+	@$(STEPS) programs unit blackbox blackbox-mongo replay
 
 check: test-needs ## what CI runs: lint, test, three minutes of faults, and unit + black box (without the longest) + replay under ASan and UBSan
-	@$(STEPS) lint unit blackbox blackbox-mongo replay faults san-unit san-short san-replay
+	@$(STEPS) programs lint unit blackbox blackbox-mongo replay faults san-programs san-unit san-short san-replay
 
 san: test-needs ## unit, black box and corpus replay under ASan and UBSan
-	@$(STEPS) san-unit san-blackbox san-replay
+	@$(STEPS) san-programs san-unit san-blackbox san-replay
 
 san-short:
 	@$(MAKE) --no-print-directory VARIANT=san SHORT=1 blackbox

@@ -82,9 +82,11 @@ for (const { name, version, transport, options } of MATRIX)
     test('leaves nothing behind, and can come again', async () => {
       const made = await joined(options());
       assert.equal(await sessions(), 1);
+      const before = await metric('events_total');
       made.socket.disconnect();
       await until('no session', async () => (await sessions()) === 0);
       assert.deepEqual(made.disconnects, ['io client disconnect']);
+      await until('its end in the log', async () => (await metric('events_total')) > before);
       const taken = await metric('events_total');
       await post();
       await until('the gateway to have had it', async () => (await metric('events_total')) > taken);

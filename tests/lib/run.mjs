@@ -1,6 +1,7 @@
-// Runs the black-box tests: node tests/lib/run.mjs [name...]. One private broker for all; two files at a time; each file
-// is a process group of its own that is ended whatever happens. With STORE=mongo, those that say something of the store's
-// contract, on one MongoDB server for all. Closes with `blackbox: N passed, N failed`.
+// Runs the black-box tests: node tests/lib/run.mjs [name...]. One private broker for all; as many files at a time as the
+// machine has room for (tests/lib/files.mjs; ROOM=3 for less); each file is a process group of its own that is ended whatever
+// happens. With STORE=mongo, those that say something of the store's contract, on one MongoDB server for all. Closes with
+// `blackbox: N passed, N failed`.
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
@@ -10,28 +11,24 @@ const RUN_DIR = fs.mkdtempSync(path.join(os.tmpdir(), 'portalcast-run-'));
 process.env.RUN_DIR = RUN_DIR;
 const { BIN_DIR, PATIENCE, ROOT } = await import('./env.mjs');
 const { Broker, VHOSTS } = await import('./broker.mjs');
+const { KNOWN, inOrder, roomFor, rowOf, takeNext } = await import('./files.mjs');
 const { Mongo } = await import('./mongo.mjs');
 
 const FOLDER = path.join(ROOT, 'tests/blackbox');
 const FILE_SECONDS = 240;
-const CONCURRENCY = Number(process.env.CONCURRENCY ?? 2);
-// The long ones first, so that the end is not waiting for one of them.
-const FIRST = ['memory', 'disk', 'power', 'slow', 'outbox', 'recovery', 'writers', 'durability', 'vanish', 'hostile', 'rolling', 'life', 'recovery-scale', 'portal-clients', 'relay', 'presence', 'lifecycle', 'webhook', 'rest-limits', 'clock', 'damage'];
 const STORE = process.env.STORE || 'sqlite';
-// What does not depend on the kind of store is not run for each.
-const FILES_OF = { sqlite: /./, mongo: /^(api|desk|webhook|intake|enriched|tenants|keeping|durability|writers|rest|rest-openapi|rpc|revocations|commands|resources|resource-rpc|preferences|tickets|service-desk|bakery|sixth-system)$/ };
+const isSanitized = BIN_DIR.includes('/san/');
+const ROOM = Number(process.env.ROOM ?? roomFor(os.cpus().length, isSanitized || STORE === 'mongo'));
 
-// What takes long and says little of memory and undefined behaviour: SHORT=1 leaves it out (make check, sanitized).
-const LONG = ['slow', 'life', 'rolling', 'recovery-scale', 'outbox', 'durability', 'portal-clients', 'browser', 'page', 'proxy', 'canary', 'damage'];
-// Libraries that stand between the programs and the C library do not go together with the sanitizers'.
-const LAYERED = ['clock', 'disk', 'memory', 'power'];
-const canRun = (name) => !BIN_DIR.includes('/san/') || !LAYERED.includes(name);
-const isShort = (name) => !process.env.SHORT || !LONG.includes(name);
-
-const rank = (name) => (FIRST.indexOf(name) + FIRST.length + 1) % (FIRST.length + 1);
 const wanted = process.argv.slice(2);
-const names = fs.readdirSync(FOLDER).filter((f) => f.endsWith('.test.mjs')).map((f) => f.replace('.test.mjs', ''))
-  .filter((name) => (wanted.length ? wanted.includes(name) : FILES_OF[STORE]?.test(name) && isShort(name) && canRun(name))).sort((a, b) => rank(a) - rank(b) || a.localeCompare(b));
+const there = fs.readdirSync(FOLDER).filter((f) => f.endsWith('.test.mjs')).map((f) => f.replace('.test.mjs', ''));
+// What does not depend on the kind of store is not run for each.
+const isDue = (name, { mongo, layer, brief }) => {
+  if (isSanitized && layer) return false;
+  return wanted.length ? wanted.includes(name) : (STORE !== 'mongo' || mongo) && (!process.env.SHORT || !brief);
+};
+const names = inOrder(there.filter((name) => isDue(name, rowOf(name))));
+const strangers = KNOWN.filter((name) => !there.includes(name));
 
 const groups = new Set();
 const endGroup = (pid) => {
@@ -89,6 +86,27 @@ function explain({ name, tap }) {
     }
 }
 
+// Each begins as soon as there is room for it; one that needs more than there is, when it is alone.
+async function runAll(waiting, environment, report) {
+  const running = new Set();
+  let free = ROOM;
+  while (waiting.length || running.size) {
+    const name = takeNext(waiting, free) ?? (running.size ? undefined : waiting.shift());
+    if (!name) {
+      await Promise.race(running);
+      continue;
+    }
+    const { load } = rowOf(name);
+    free -= load;
+    const run = runFile(name, environment).then((result) => {
+      free += load;
+      running.delete(run);
+      report(result);
+    });
+    running.add(run);
+  }
+}
+
 let broker;
 let mongo;
 async function finish(code) {
@@ -102,26 +120,27 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => f
 
 async function main() {
   const missing = ['state-manager', 'portal-gateway', 'portalctl'].filter((p) => !fs.existsSync(path.join(BIN_DIR, p)));
-  if (missing.length || !names.length) {
-    console.log(missing.length ? `not built: ${missing.join(', ')} in ${BIN_DIR}` : `no test is called ${wanted}`);
+  const wrong = [
+    missing.length && `not built: ${missing.join(', ')} in ${BIN_DIR}`,
+    strangers.length && `tests/lib/files.mjs names files that are not there: ${strangers.join(', ')}`,
+    !names.length && `no test is called ${wanted}`,
+  ].find(Boolean);
+  if (wrong) {
+    console.log(wrong);
     console.log('blackbox: 0 passed, 1 failed');
     return finish(1);
   }
   broker = await Broker.start(VHOSTS.shared);
   if (STORE === 'mongo') mongo = await Mongo.start();
   const environment = { BROKER_PORT: String(broker.port), BROKER_DIR: broker.dir, ...(mongo && { MONGODB_TEST_URL: mongo.server }) };
-  const queue = [...names];
   const results = [];
-  const lane = async () => {
-    for (let name = queue.shift(); name; name = queue.shift()) {
-      const result = await runFile(name, environment);
-      results.push(result);
-      console.log(`  ${result.failed ? 'FAILED' : 'ok    '} ${name.padEnd(12)} ${result.passed} good, ${result.failed} bad, ${result.seconds.toFixed(1)} s${result.note}`);
-      if (result.failed) explain(result);
-      for (const line of result.tap.match(/^ *# seed .*/gm) ?? []) console.log(`    ${line.trim()}`);
-    }
+  const report = (result) => {
+    results.push(result);
+    console.log(`  ${result.failed ? 'FAILED' : 'ok    '} ${result.name.padEnd(12)} ${result.passed} good, ${result.failed} bad, ${result.seconds.toFixed(1)} s${result.note}`);
+    if (result.failed) explain(result);
+    for (const line of result.tap.match(/^ *# seed .*/gm) ?? []) console.log(`    ${line.trim()}`);
   };
-  await Promise.all(Array.from({ length: CONCURRENCY }, lane));
+  await runAll(names, environment, report);
   const sum = (key) => results.reduce((total, r) => total + r[key], 0);
   if (results.some((r) => r.failed)) console.log(`failed: ${results.filter((r) => r.failed).map((r) => r.name).join(' ')}`);
   console.log(`blackbox: ${sum('passed')} passed, ${sum('failed')} failed`);
