@@ -25,7 +25,7 @@ struct fixture {
     size_t other_files; /* that somebody else has open */
     uint64_t held[HELD_MAX];
     size_t held_count, gone, heads, requests, opened, closed, messages, writables;
-    uint64_t head;   /* the last one asked about */
+    uint64_t head; /* the last one asked about */
     /* Set before fixture_start(). */
     bool asks_heads;        /* bodies over MAX_BODY are refused by on_head */
     size_t max_connections; /* 0: HELD_MAX */
