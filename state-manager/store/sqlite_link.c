@@ -17,7 +17,9 @@ bool sqlite_link_open(struct sqlite_link *l, const char *path, int flags, struct
 
 static bool write_log_again(struct sqlite_link *l, struct err *err)
 {
-    return resync_file(sqlite3_filename_wal(sqlite3_db_filename(l->db, "main")), err);
+    const char *name = sqlite3_db_filename(l->db, "main");
+    const char *log = name && *name ? sqlite3_filename_wal(name) : NULL;
+    return !log || resync_file(log, err); /* none: the file was never opened */
 }
 
 void sqlite_link_close(struct sqlite_link *l)
