@@ -42,7 +42,7 @@ const END_MS = 30000;
 
 const ownMongo = !process.env.MONGODB_TEST_URL;
 // The MongoDB server of the tests is slow: less for each of those who write.
-const pace = store === 'mongo' && ownMongo ? { perSecond: 5, talkMs: 12000, canaryMs: 1000 } : { perSecond: 30, talkMs: 3000, canaryMs: 250 };
+const pace = store === 'mongo' && ownMongo ? { perSecond: 2, talkMs: 30000, canaryMs: 1500 } : { perSecond: 30, talkMs: 3000, canaryMs: 250 };
 const whole = process.env.THESE ? JSON.parse(process.env.THESE).map((fault, i) => ({ id: i + 1, slot: i + 1, args: {}, ...fault })) : plan(seed, minutes, store, ownMongo);
 const chosen = process.env.ONLY ? only(whole, process.env.ONLY.split(',').map(Number)) : whole;
 const history = new History(path.join(RUN_DIR, 'history.jsonl'));
