@@ -168,8 +168,8 @@ describe(`outbox, seed ${seed}`, { concurrency: true }, () => {
           await row.takes();
           await sleep(6000); // who waits for room in the socket gives up after 5 s
           assert.equal(said(direct.sm, 'relay_disconnected'), known, 'who knows of the alarm waits');
-          // Where all is slow the alarm may catch the first turn on a new connection in the middle of an entry: not each.
-          assert.ok(known - lost < 6, `${known - lost} connections ended, and the operator ended three`);
+          // Where all is slow the alarm may catch the first turn on a new connection in the middle of an entry: not more than once each.
+          assert.ok(known - lost <= 6, `${known - lost} connections ended, and the operator ended three`);
         } finally {
           await Promise.all(loads.map((load) => load.stop()));
           await broker.memoryAlarm(false);

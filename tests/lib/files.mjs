@@ -2,7 +2,7 @@
 // other. A file without a row is one of a few seconds.
 //
 //   s       how long it takes, about, beside others on two cores: the longest begin
-//   load    how much of the machine is its own meanwhile; a core has room for 3, or 2.5 where all is slower
+//   load    how much of the machine is its own meanwhile; a core has room for 2.5, or 2 where all is slower
 //             1  it waits most of the time, as nearly all do: for timers, for what is away; less than a third of a core
 //             2  it is at work, or has a broker or a browser of its own
 //             3  it compares how long things take, or is very many clients: beside few others
@@ -90,7 +90,7 @@ export const KNOWN = Object.keys(ROWS);
 export const rowOf = (name) => ({ s: 5, load: 1, ...ROWS[name] });
 
 // How much load a machine takes at once; isSlow: sanitizers, or the MongoDB server of the tests.
-export const roomFor = (cores, isSlow) => (isSlow ? 2.5 : 3) * Math.max(2, Math.min(cores, 4));
+export const roomFor = (cores, isSlow) => (isSlow ? 2 : 2.5) * Math.max(2, Math.min(cores, 4));
 
 // Who may not have others beside him begins, then the longest: so that nothing is left for the end that everybody waits for.
 export function inOrder(names) {
