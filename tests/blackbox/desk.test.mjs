@@ -50,6 +50,8 @@ describe('a conversation', () => {
     assert.equal((await call('GET', '')).json.unread, 0);
   });
   test('is correlated with one of the contact centre, and that is announced', async () => {
+    const { head } = (await world.api(TENANT, 'GET', '/api/v1/events')).json;
+    await until('all that came before', () => world.tap.of(TENANT).some((e) => e.seq === Number(head.split('-').at(-1))));
     const before = updates();
     const answer = await call('POST', '/correlate', { correlationId: 'cc-7', system: 'contact-centre' });
     assert.equal(answer.status, 200, answer.body);

@@ -89,8 +89,8 @@ const ROWS = {
 export const KNOWN = Object.keys(ROWS);
 export const rowOf = (name) => ({ s: 5, load: 1, ...ROWS[name] });
 
-// How much load a machine takes at once; isSlow: sanitizers, or the MongoDB server of the tests.
-export const roomFor = (cores, isSlow) => (isSlow ? 2 : 2.5) * Math.max(2, Math.min(cores, 4));
+// How much load a machine takes at once; the MongoDB server of the tests is one for all, and does one thing at a time.
+export const roomFor = (cores, { isSanitized, isMongo }) => (isMongo ? 3 : (isSanitized ? 2 : 2.5) * Math.max(2, Math.min(cores, 4)));
 
 // Who may not have others beside him begins, then the longest: so that nothing is left for the end that everybody waits for.
 export function inOrder(names) {

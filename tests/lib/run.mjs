@@ -18,7 +18,7 @@ const FOLDER = path.join(ROOT, 'tests/blackbox');
 const FILE_SECONDS = 240;
 const STORE = process.env.STORE || 'sqlite';
 const isSanitized = BIN_DIR.includes('/san/');
-const ROOM = Number(process.env.ROOM ?? roomFor(os.cpus().length, isSanitized || STORE === 'mongo'));
+const ROOM = Number(process.env.ROOM ?? roomFor(os.cpus().length, { isSanitized, isMongo: STORE === 'mongo' }));
 
 const wanted = process.argv.slice(2);
 const there = fs.readdirSync(FOLDER).filter((f) => f.endsWith('.test.mjs')).map((f) => f.replace('.test.mjs', ''));
