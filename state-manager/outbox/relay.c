@@ -22,7 +22,8 @@ enum {
     SWEEP_MS = 2000,
     POLL_MS = 500, /* heartbeats want to be served */
     ROOM_MS = 10,  /* how soon to look again whether the socket has room */
-    UNREAD_RETRY_MS = 500
+    UNREAD_RETRY_MS = 500,
+    CONFIRM_MS = 10000 /* without any confirm, though some are due: they are lost */
 };
 
 struct news {
@@ -41,6 +42,7 @@ struct relay {
     struct backoff backoff;
     struct lanes lanes;
     int64_t sweep_at_ms;
+    int64_t even_ms; /* monotonic: when the broker confirmed something, or had nothing to confirm */
 };
 
 struct relay *relay_create(const struct relay_options *options, struct err *err)
@@ -257,6 +259,7 @@ static bool connect_broker(struct relay *r, struct err *err)
         !broker_declare_exchange(r->out.broker, r->out.exchange, "topic", err))
         return false;
     set_connected(r, true);
+    r->even_ms = clock_mono_ms();
     r->said = (struct err){0};
     log_info("relay_connected", "exchange=%s", r->out.exchange);
     return true;
@@ -268,6 +271,8 @@ static bool listen(struct relay *r, int timeout_ms, struct err *err)
     struct broker_event event;
     do {
         enum broker_happening what = broker_next(r->out.broker, timeout_ms, mailbox_fd(r->news), &event, err);
+        if (what == BROKER_ACK || what == BROKER_NACK)
+            r->even_ms = clock_mono_ms();
         switch (what) {
         case BROKER_ACK:
             backoff_reset(&r->backoff);
@@ -294,6 +299,15 @@ static bool listen(struct relay *r, int timeout_ms, struct err *err)
         timeout_ms = 0;
     } while (broker_has_more(r->out.broker));
     return true;
+}
+
+/* False: the broker is alive, and says nothing of what it was given. All of that goes out again then. */
+static bool keeps_up(struct relay *r, int64_t now, struct err *err)
+{
+    if (!r->out.window.count || r->blocked)
+        r->even_ms = now;
+    return now - r->even_ms < CONFIRM_MS ||
+           err_set(err, ERR_TIMEOUT, "no confirm for %d s", CONFIRM_MS / 1000);
 }
 
 /* How long there is nothing to do: figures wait for their second, what was refused for its next try. */
@@ -344,7 +358,8 @@ void relay_run(struct worker *worker, void *ctx)
         }
         take_news(r);
         sweep(r, clock_mono_ms());
-        if (!publish_due(r, &err) || !listen(r, idle_ms(r, clock_mono_ms()), &err))
+        if (!publish_due(r, &err) || !listen(r, idle_ms(r, clock_mono_ms()), &err) ||
+            !keeps_up(r, clock_mono_ms(), &err))
             disconnect(r, &err);
         lanes_send_marks(&r->lanes, r->jobs, clock_mono_ms());
     }
