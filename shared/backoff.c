@@ -2,6 +2,8 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
+enum { STEADY_MS = 5000 };
+
 void backoff_init(struct backoff *b, int first_ms, int most_ms)
 {
     *b = (struct backoff){.first_ms = first_ms, .most_ms = most_ms, .current_ms = first_ms};
@@ -10,6 +12,12 @@ void backoff_init(struct backoff *b, int first_ms, int most_ms)
 void backoff_reset(struct backoff *b)
 {
     b->current_ms = b->first_ms;
+}
+
+void backoff_lasted(struct backoff *b, int64_t ms)
+{
+    if (ms >= STEADY_MS)
+        backoff_reset(b);
 }
 
 int backoff_next_ms(struct backoff *b)

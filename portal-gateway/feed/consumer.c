@@ -346,9 +346,10 @@ static void run(struct worker *worker, void *ctx)
     while (!worker_stopping(worker)) {
         if (open(c, &err)) {
             log_info("feed_up", "queue=%s tenants=%zu", c->queue, c->wanted.count);
-            backoff_reset(&c->backoff);
+            int64_t since_ms = clock_mono_ms();
             while (!worker_stopping(worker) && turn(c, &err))
                 ;
+            backoff_lasted(&c->backoff, clock_mono_ms() - since_ms);
             tell(c, news_create(NEWS_FEED_DOWN, NULL), NULL);
         }
         broker_close(c->broker);

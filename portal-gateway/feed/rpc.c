@@ -260,12 +260,13 @@ static void run(struct worker *worker, void *ctx)
     r->self = worker;
     while (!worker_stopping(worker)) {
         if (open(r, &err)) {
-            backoff_reset(&r->backoff);
+            int64_t since_ms = clock_mono_ms();
             r->blocked = false;
             log_info("rpc_up", "queue=%s", RPC_QUEUE);
             tell(r, news_create(NEWS_RPC_UP, NULL));
             while (!worker_stopping(worker) && turn(r, &err))
                 ;
+            backoff_lasted(&r->backoff, clock_mono_ms() - since_ms);
             if (worker_stopping(worker) && !send_questions(r, &err)) /* the last heartbeat among them */
                 log_debug("rpc_unsaid", "why=\"%s\"", err.text);
             tell(r, news_create(NEWS_RPC_DOWN, NULL));

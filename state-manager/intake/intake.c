@@ -29,9 +29,10 @@ struct intake {
     struct jobs *jobs;
     struct mailbox *settled; /* jobs that the committer is done with */
     struct backoff backoff;
-    int connection; /* counts them: tags of an older one mean nothing */
-    bool failed;
-    struct err said; /* why the last try to connect failed */
+    int connection;   /* counts them: tags of an older one mean nothing */
+    bool failed;      /* ever: who tries for the first time does not wait */
+    int64_t since_ms; /* monotonic: when the connection was made */
+    struct err said;  /* why the last try to connect failed */
     struct burial burials[PREFETCH];
     size_t burial_count;
     struct buf letter;
@@ -166,8 +167,6 @@ static bool listen(struct intake *in, struct err *err)
     struct broker_event event;
     switch (broker_next(in->broker, POLL_MS, mailbox_fd(in->settled), &event, err)) {
     case BROKER_DELIVERY:
-        in->failed = false;
-        backoff_reset(&in->backoff);
         return take_delivery(in, &event.message, err);
     case BROKER_ACK:
         return on_confirm(in, event.tag, event.multiple, err);
@@ -214,6 +213,7 @@ static void reconnect(struct intake *in, struct worker *worker)
     bool up = connect_broker(in, &err);
     metric_set(&meters[METER_INTAKE_UP], up);
     if (up) {
+        in->since_ms = clock_mono_ms();
         in->said = (struct err){0};
         return;
     }
@@ -238,6 +238,7 @@ void intake_run(struct worker *worker, void *ctx)
         log_warn("intake_disconnected", "code=%s text=\"%s\"", err_code_name(err.code), err.text);
         metric_set(&meters[METER_INTAKE_UP], 0);
         broker_close(in->broker);
+        backoff_lasted(&in->backoff, clock_mono_ms() - in->since_ms);
         in->failed = true;
     }
 }

@@ -25,8 +25,9 @@ struct responder {
     struct backoff backoff;
     struct buf answer;
     atomic_bool connected;
-    bool failed;     /* since the last answer */
-    struct err said; /* the last reason for having no connection; it may come many times */
+    bool failed;      /* ever: who tries for the first time does not wait */
+    int64_t since_ms; /* monotonic: when the connection was made */
+    struct err said;  /* the last reason for having no connection; it may come many times */
 };
 
 struct responder *responder_create(const struct responder_options *options, struct err *err)
@@ -128,8 +129,6 @@ static bool listen(struct responder *r, struct err *err)
     enum broker_happening what = broker_next(r->broker, POLL_MS, wake_fd, &event, err);
     switch (what) {
     case BROKER_DELIVERY:
-        r->failed = false;
-        backoff_reset(&r->backoff);
         return take_request(r, &event.message, err);
     case BROKER_CANCELLED:
         return err_set(err, ERR_UNAVAILABLE, "the queue is gone");
@@ -172,6 +171,7 @@ void responder_run(struct worker *worker, void *ctx)
         } else {
             pause_before_retry(r, worker);
             ok = worker_stopping(worker) || connect_broker(r, &err);
+            r->since_ms = clock_mono_ms();
             set_connected(r, ok);
             if (ok)
                 r->said = (struct err){0};
@@ -183,6 +183,7 @@ void responder_run(struct worker *worker, void *ctx)
         r->said = err;
         set_connected(r, false);
         broker_close(r->broker);
+        backoff_lasted(&r->backoff, clock_mono_ms() - r->since_ms);
         r->failed = true;
     }
 }

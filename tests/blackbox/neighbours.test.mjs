@@ -280,6 +280,8 @@ describe('what clients say', () => {
 describe('who comes', () => {
   const crowd = (count, from = () => '127.0.0.2', offset) => Array.from({ length: count }, (_, i) => new Bare(door.port, user(FLOOD, i), { from: from(i), offset: offset?.(i) }));
   test('many of one address: another address comes in between', async () => {
+    const other = new Bare(door.port, user(CALM, 0)); // who is alone is not held up, however many come
+    await until('somebody else there', () => other.ready);
     const all = crowd(300);
     await sleep(20);
     const mine = new Bare(door.port, user(CALM, 1));

@@ -18,10 +18,23 @@ console.log(`# seed unconfirmed ${seed}`);
 const UNCONFIRMED = 'portalcast_events_unconfirmed_total';
 const BACKLOG = 'portalcast_unpublished_tenants';
 
+// The frames of AMQP 0-9-1 but for confirms (section 4.2.3; basic.ack is method 80 of class 60).
+class Unconfirming {
+  rest = Buffer.alloc(0);
+  pass(part) {
+    const frames = [];
+    this.rest = Buffer.concat([this.rest, part]);
+    for (let n; this.rest.length >= 8 && this.rest.length >= (n = this.rest.readUInt32BE(3) + 8); this.rest = this.rest.subarray(n))
+      if (this.rest[0] !== 1 || this.rest.readUInt32BE(7) !== (60 << 16) + 80) frames.push(this.rest.subarray(0, n));
+    return Buffer.concat(frames);
+  }
+}
+
 // Between the state-manager and the broker. cutAfter(n): from now on no answer comes back to the publisher, and when n more bytes
-// of it have reached the broker, or it waits for answers for long, its connection is gone.
+// of it have reached the broker, or it waits for answers for long, its connection is gone. hush(): it gets no confirm any more.
 class Scissors {
-  relays = new Set();
+  links = new Set();
+  count = 0; // of connections so far
   constructor(target) {
     this.target = target;
     this.server = net.createServer((near) => this.take(near));
@@ -38,12 +51,14 @@ class Scissors {
   }
 
   take(near) {
+    this.count++;
     const far = net.connect(this.target, '127.0.0.1');
-    const end = () => (near.destroy(), far.destroy(), this.relays.delete(link));
-    const link = { near, far, head: '', left: undefined, end };
+    const end = () => (near.destroy(), far.destroy(), this.links.delete(link));
+    const link = { near, far, head: '', isRelay: false, left: undefined, end };
+    this.links.add(link);
     for (const socket of [near, far]) socket.on('error', () => {}).on('close', end);
     near.on('data', (part) => {
-      if (link.head.length < 4096 && (link.head += part.toString('latin1')).includes('state-manager relay')) this.relays.add(link);
+      if (link.head.length < 4096 && (link.head += part.toString('latin1')).includes('state-manager relay')) link.isRelay = true;
       if (link.left === undefined || part.length < link.left) {
         if (link.left !== undefined) link.left -= part.length;
         return far.write(part);
@@ -52,19 +67,32 @@ class Scissors {
       far.write(part.subarray(0, link.left), () => setTimeout(end, 30)); // the broker has read it by then
       link.left = 0;
     });
-    far.on('data', (part) => link.left === undefined && near.write(part));
+    far.on('data', (part) => link.left === undefined && near.write(link.filter ? link.filter.pass(part) : part));
+  }
+
+  publisher() {
+    return until('a publisher', () => [...this.links].find(({ isRelay }) => isRelay));
+  }
+
+  async hush() {
+    (await this.publisher()).filter = new Unconfirming();
+  }
+
+  // All connections there are.
+  cut() {
+    for (const { end } of this.links) end();
   }
 
   // Resolves when it is done.
   async cutAfter(bytes) {
-    const [link] = await until('a publisher', () => this.relays.size && [...this.relays]);
+    const link = await this.publisher();
     link.left = bytes;
     await Promise.race([until('the cut', () => link.near.destroyed), sleep(700)]);
     link.end();
   }
 
   close() {
-    for (const { near } of this.relays) near.destroy();
+    this.cut();
     this.server.close();
   }
 }
@@ -128,7 +156,15 @@ describe('not taken by the broker: counted, not marked as published, published a
   // what is wrong, how it begins and ends, and whether it lasts (else the publisher mends it itself)
   const TROUBLES = [
     ['the exchange is missing', () => broker.deleteExchange(world.vhost), async () => {}, false],
-    ['the channel is closed, since it may not write', () => permit('^state-manager'), () => permit('.*'), true],
+    [
+      'the channel is closed, since it may not write',
+      async () => {
+        await permit('^state-manager');
+        scissors.cut(); // a channel that is in use may do what it could before
+      },
+      () => permit('.*'),
+      true,
+    ],
     [
       'a queue refuses: nack',
       () => admin(async (channel) => {
@@ -157,15 +193,26 @@ describe('not taken by the broker: counted, not marked as published, published a
           assert.ok((await metric(BACKLOG)) > 0, 'it stays unpublished');
         }
       } finally {
-        await end();
+        await end().finally(async () => (await sleep(300), load.stop()));
       }
-      await sleep(300);
-      await load.stop();
       assert.deepEqual(load.refusals, []);
       await until('nothing left', async () => (await metric(BACKLOG)) === 0, 20000);
       await checkAllHeard(world, it.tenant, it.browser, load.accepted);
       if (what !== 'the exchange is missing') await onExchange(it, load.accepted); // which took the witness's binding along
     });
+
+  test('no confirm, though the broker is alive: after ten seconds it is published again', async () => {
+    const it = await row();
+    const before = await metric(UNCONFIRMED);
+    await scissors.hush();
+    const message = textMessage('447700960501', '0.0');
+    assert.equal((await webhook(world.sm, inbound(it.number, [message]))).status, 200);
+    await until('it to be counted', async () => (await metric(UNCONFIRMED)) > before, 20000);
+    await until('nothing left', async () => (await metric(BACKLOG)) === 0);
+    await checkAllHeard(world, it.tenant, it.browser, [message.id]);
+    const seqs = await onExchange(it, [message.id]);
+    assert.ok(seqs.length > new Set(seqs).size, 'the broker had it');
+  });
 
   test('each enriched message that was returned came after all', async () => {
     const it = await row();
@@ -199,5 +246,22 @@ describe('not taken by the broker: counted, not marked as published, published a
     assert.equal(answer.status, 202, answer.body);
     await until('them to be published', async () => (await metric('portalcast_events_published_total')) >= published + 20);
     assert.equal(await metric(UNCONFIRMED), unconfirmed);
+  });
+
+  test('an answer that may not be given is tried again, but not all the time', async () => {
+    process.kill(world.sm.pid, 'SIGSTOP');
+    await admin(async (channel) => channel.sendToQueue('state-manager.rpc', Buffer.from('{"op":"heads"}'), { replyTo: 'nobody' }));
+    await permit('^inbound');
+    scissors.cut();
+    const had = scissors.count;
+    try {
+      process.kill(world.sm.pid, 'SIGCONT');
+      await until('it to be refused', () => scissors.count > had + 6); // five are made anyway
+      await sleep(5000);
+      assert.ok(scissors.count - had < 40, `${scissors.count - had} connections`);
+    } finally {
+      await permit('.*');
+    }
+    await until('the answer', async () => (await metric('portalcast_broker_connected{part="rpc"}')) === 1);
   });
 });

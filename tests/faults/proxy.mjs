@@ -1,5 +1,6 @@
-// The wires of the rig: TCP proxies in a thread of their own, so that what the rig itself does delays nobody. A link has one
-// mode at a time; `pass` ends every other.
+// The wires of the rig: TCP proxies in a process of their own, so that what the rig itself does delays nobody, and so that it
+// can be ended at any time (a thread with thousands of sockets behind it has to tidy up first). A link has one mode at a time;
+// `pass` ends every other.
 //
 //   pass            what comes goes on
 //   cut             open connections are reset; who comes again is let in
@@ -8,12 +9,14 @@
 //   half-open       open connections are dead from now on, and nobody is told; new ones pass
 //   slow  {rate}    so many bytes a second, each way, all connections of the link together
 //   delay {ms}      every byte so much later, each way
+import { fork } from 'node:child_process';
 import net from 'node:net';
-import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads';
+import { fileURLToPath } from 'node:url';
 
 const STEP_MS = 20;
 const PART = 16 * 1024; // what a link that is slow, or stands still, keeps on the way
 const LONG = 1024 * 1024; // and one with a delay
+const SELF = fileURLToPath(import.meta.url);
 
 // One direction of a connection.
 class Wire {
@@ -163,32 +166,34 @@ const DEEDS = {
   },
 };
 
-if (!isMainThread && workerData === 'wires')
-  parentPort.on('message', async ({ id, what, ...rest }) => {
+if (process.argv[1] === SELF) {
+  process.on('disconnect', () => process.exit());
+  process.on('message', async ({ id, what, ...rest }) => {
     try {
-      parentPort.postMessage({ id, value: await DEEDS[what](rest) });
+      process.send({ id, value: await DEEDS[what](rest) });
     } catch (error) {
-      parentPort.postMessage({ id, error: error.message });
+      process.send({ id, error: error.message });
     }
   });
+}
 
 // All links of a rig, by name.
 export class Wires {
   constructor() {
-    Object.assign(this, { worker: new Worker(new URL(import.meta.url), { workerData: 'wires' }), answers: new Map(), asked: 0, ports: new Map() });
-    this.worker.on('message', ({ id, value, error }) => {
+    Object.assign(this, { child: fork(SELF, { execArgv: [] }), answers: new Map(), asked: 0, ports: new Map() });
+    this.child.on('message', ({ id, value, error }) => {
       const { done, fail } = this.answers.get(id);
       this.answers.delete(id);
       error ? fail(new Error(error)) : done(value);
     });
-    this.worker.on('error', (error) => this.answers.forEach(({ fail }) => fail(error)));
+    this.over = new Promise((done) => this.child.once('exit', done)).then(() => this.answers.forEach(({ fail }) => fail(new Error('the wires are gone'))));
   }
 
   ask(what, rest) {
     const id = ++this.asked;
     return new Promise((done, fail) => {
       this.answers.set(id, { done, fail });
-      this.worker.postMessage({ id, what, ...rest });
+      this.child.send({ id, what, ...rest }, (error) => error && fail(error));
     }).catch((error) => Promise.reject(new Error(`${what} ${rest.name}: ${error.message}`)));
   }
 
@@ -220,7 +225,9 @@ export class Wires {
     await this.ask('close', { name });
   }
 
+  // Whatever goes through them is cut.
   end() {
-    return this.worker.terminate();
+    this.child.kill('SIGKILL');
+    return this.over;
   }
 }

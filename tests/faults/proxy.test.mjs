@@ -123,3 +123,17 @@ test('lead: new connections go elsewhere, those that are there stay', async () =
   await line.says('two');
   other.close();
 });
+
+test('the end: at once, whatever is open or waits, and even if the wires hang', async () => {
+  const [own, end] = [new Wires(), await claimPorts()];
+  await own.open('other', end, { port: echo.address().port });
+  const sockets = Array.from({ length: 300 }, () => net.connect(end, '127.0.0.1').on('error', () => {}).on('data', () => {}));
+  await until('all of them', async () => (await own.count('other')) === sockets.length);
+  await own.mode('other', 'stall');
+  for (const socket of sockets) socket.write('x'.repeat(100000));
+  process.kill(own.child.pid, 'SIGSTOP');
+  const unanswered = own.count('other').catch((error) => error.message);
+  await own.end();
+  assert.equal(await unanswered, 'count other: the wires are gone');
+  await until('ends', () => sockets.every((socket) => socket.destroyed));
+});

@@ -32,6 +32,20 @@ START_TEST(reset_begins_anew)
 }
 END_TEST
 
+START_TEST(what_broke_at_once_was_no_success)
+{
+    struct backoff b;
+    backoff_init(&b, 100, 60000);
+    for (int i = 0; i < 8; i++) {
+        backoff_next_ms(&b);
+        backoff_lasted(&b, 1000);
+    }
+    ck_assert_int_ge(backoff_next_ms(&b), 12800);
+    backoff_lasted(&b, 5000);
+    ck_assert_int_le(backoff_next_ms(&b), 100);
+}
+END_TEST
+
 START_TEST(huge_most_does_not_overflow)
 {
     struct backoff b;
@@ -47,6 +61,7 @@ Suite *suite_backoff(void)
     TCase *tests = tcase_create("backoff");
     tcase_add_test(tests, doubles_up_to_the_most_with_jitter);
     tcase_add_test(tests, reset_begins_anew);
+    tcase_add_test(tests, what_broke_at_once_was_no_success);
     tcase_add_test(tests, huge_most_does_not_overflow);
     suite_add_tcase(suite, tests);
     return suite;
