@@ -18,6 +18,7 @@
  *   cc -O2 -o flood flood.c
  */
 #define _GNU_SOURCE
+#include "frames.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
@@ -170,17 +171,14 @@ static void hear(struct conn *c, char *text, size_t n)
 static int take_frames(struct conn *c)
 {
     size_t at = 0;
-    while (c->got - at >= 2) {
-        unsigned char *b = (unsigned char *)c->in + at; uint64_t n = b[1] & 127; size_t h = 2;
-        if (n == 126) { if (c->got - at < 4) break; n = (uint64_t)b[2] << 8 | b[3]; h = 4; }
-        else if (n == 127) return -1;
-        if (h + n > IN_SIZE) return -1;
-        if (c->got - at < h + n) break;
-        if ((b[0] & 15) == 8) return -1;
-        if ((b[0] & 15) == 9) { char pong[6 + 125] = {(char)0x8a, (char)(0x80 | n)}; memcpy(pong + 6, b + h, n); if (c->out_n + 6 + n < OUT_SIZE) { memcpy(c->out + c->out_n, pong, 6 + n); c->out_n += 6 + n; flush(c); } }
-        if ((b[0] & 15) == 1) hear(c, (char *)b + h, n);
-        at += h + n;
+    struct frame f;
+    int there;
+    for (; (there = frame_read(c->in + at, c->got - at, IN_SIZE, &f)) > 0; at += f.whole) {
+        if (f.opcode == FRAME_CLOSE) return -1;
+        if (f.opcode == FRAME_PING && c->out_n + PONG_MAX < OUT_SIZE) { c->out_n += frame_pong(&f, c->out + c->out_n); flush(c); }
+        if (f.opcode == FRAME_TEXT) hear(c, f.data, f.n);
     }
+    if (there < 0) return -1;
     memmove(c->in, c->in + at, c->got - at); c->got -= at;
     talk(c);
     return 0;

@@ -17,6 +17,7 @@
  *   cc -O2 -o neighbour neighbour.c -lcrypto
  */
 #define _GNU_SOURCE
+#include "frames.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -225,16 +226,15 @@ static void hear(struct conn *c, const char *text, size_t n)
 static int take_frames(struct conn *c)
 {
     size_t at = 0;
-    while (c->got - at >= 2) {
-        unsigned char *b = (unsigned char *)c->in + at; uint64_t n = b[1] & 127; size_t h = 2;
-        if (n == 126) { if (c->got - at < 4) break; n = (uint64_t)b[2] << 8 | b[3]; h = 4; }
-        else if (n == 127) return -1;
-        if (c->got - at < h + n) break;
-        if ((b[0] & 15) == 8) return -1;
-        if ((b[0] & 15) == 9) { char pong[6 + 125] = {(char)0x8a, (char)(0x80 | n)}; memcpy(pong + 6, b + h, n); put(c, pong, 6 + n); flush(c); }
-        if ((b[0] & 15) == 1) hear(c, (char *)b + h, n);
-        at += h + n;
+    struct frame f;
+    int there;
+    for (; (there = frame_read(c->in + at, c->got - at, IN_SIZE, &f)) > 0; at += f.whole) {
+        char pong[PONG_MAX];
+        if (f.opcode == FRAME_CLOSE) return -1;
+        if (f.opcode == FRAME_PING) { put(c, pong, frame_pong(&f, pong)); flush(c); }
+        if (f.opcode == FRAME_TEXT) hear(c, f.data, f.n);
     }
+    if (there < 0) return -1;
     memmove(c->in, c->in + at, c->got - at);
     c->got -= at;
     return 0;

@@ -14,6 +14,7 @@
 #include "shared/json.h"
 #include "shared/log.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/unit/idle_upstream.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -117,36 +118,6 @@ static void check_published(void *ctx, const char *tenant_id, const char *type, 
     (void)ctx;
     MUST(!strcmp(tenant_id, "t1") && event_decode(body, &event, &err));
     MUST(!strcmp(event.tenant_id, "t1") && !strcmp(event.type, type) && event.class == EVENT_EPHEMERAL);
-}
-
-static void ignore_tenant(void *ctx, const char *tenant_id)
-{
-    (void)ctx;
-    (void)tenant_id;
-}
-
-static void ignore_all(void *ctx)
-{
-    (void)ctx;
-}
-
-static void drop_heads(void *ctx, struct heads *heads)
-{
-    (void)ctx;
-    heads_destroy(heads);
-}
-
-static void ignore_place(void *ctx, const char *tenant_id, const struct position *after)
-{
-    (void)ctx;
-    (void)tenant_id;
-    (void)after;
-}
-
-static void ignore_beat(void *ctx, enum beat_state state)
-{
-    (void)ctx;
-    (void)state;
 }
 
 static const struct upstream upstream = {.bind = ignore_tenant,

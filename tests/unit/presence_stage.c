@@ -4,6 +4,7 @@
 #include "shared/json.h"
 #include "shared/mem.h"
 #include "tests/unit/dice.h"
+#include "tests/unit/idle_upstream.h"
 #include "tests/unit/suites.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,18 +28,6 @@ static void keep(void *ctx, const char *tenant_id, const char *type, struct view
     while (json_next_element(&it, &user))
         users++;
     net.most_users = users > net.most_users ? users : net.most_users;
-}
-
-static void ignore(void *ctx, const char *tenant_id)
-{
-    (void)ctx;
-    (void)tenant_id;
-}
-
-static void drop_heads(void *ctx, struct heads *heads)
-{
-    (void)ctx;
-    heads_destroy(heads);
 }
 
 static void hand_over(struct gateway *g, const char *body)
@@ -68,7 +57,7 @@ void gateway_start(size_t which)
     struct gateway *g = &net.gateways[which];
     struct position nowhere = {"", 0}, head = {"e", 10};
     *g = (struct gateway){.hub = hub_create(net.loop, &net.policy, NULL), .since_ms = net.clock_ms};
-    g->hub->upstream = (struct upstream){.publish = keep, .bind = ignore, .ask_heads = drop_heads};
+    g->hub->upstream = (struct upstream){.publish = keep, .bind = ignore_tenant, .ask_heads = drop_heads};
     g->hub->rpc_up = g->hub->feed_up = true;
     struct tenant *t = tenant_create(g->hub, "t1");
     map_put(&g->hub->tenants, VIEW("t1"), t);

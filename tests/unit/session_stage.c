@@ -2,6 +2,7 @@
 #include "portal-gateway/core/news.h"
 #include "shared/clock.h"
 #include "shared/mem.h"
+#include "tests/unit/idle_upstream.h"
 #include "tests/unit/suites.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,30 +44,6 @@ static void count_bind(void *ctx, const char *tenant_id)
     stage.binds++;
 }
 
-static void ignore(void *ctx, const char *tenant_id)
-{
-    (void)ctx;
-    (void)tenant_id;
-}
-
-static void ignore_all(void *ctx)
-{
-    (void)ctx;
-}
-
-static void drop_heads(void *ctx, struct heads *heads)
-{
-    (void)ctx;
-    heads_destroy(heads);
-}
-
-static void ignore_replay(void *ctx, const char *tenant_id, const struct position *after)
-{
-    (void)ctx;
-    (void)tenant_id;
-    (void)after;
-}
-
 static void keep_past(void *ctx, const char *tenant_id, const struct position *after)
 {
     (void)ctx;
@@ -95,21 +72,15 @@ static void keep_publish(void *ctx, const char *tenant_id, const char *type, str
     buf_add_view(&stage.published, body);
 }
 
-static void ignore_beat(void *ctx, enum beat_state state)
-{
-    (void)ctx;
-    (void)state;
-}
-
 void stage_set_up(void)
 {
     struct err err;
     struct token_options options = {.algorithm = "HS256", .secret = SECRET, .issuer = "", .audience = ""};
     struct upstream upstream = {.bind = count_bind,
-                                .unbind = ignore,
+                                .unbind = ignore_tenant,
                                 .bind_all = ignore_all,
                                 .ask_heads = drop_heads,
-                                .ask_replay = ignore_replay,
+                                .ask_replay = ignore_place,
                                 .ask_past = keep_past,
                                 .ask = keep_ask,
                                 .publish = keep_publish,
@@ -239,18 +210,24 @@ void place(const char *epoch, uint64_t seq)
     answer_heads(&(struct position){"", 0}, epoch, seq);
 }
 
+static struct record *record_of(const char *body)
+{
+    struct err err = {0};
+    struct record *r = record_create(view_of(body), &err);
+    ck_assert_msg(r != NULL, "%s", err.text);
+    return r;
+}
+
 static struct record *event(uint64_t seq, const char *type, const char *more)
 {
     char body[512];
-    struct err err = {0};
-    int n =
-        seq ? snprintf(body, sizeof body,
-                       "{\"type\":\"%s\",\"tenantId\":\"t1\",\"epoch\":\"e\",\"seq\":%d%s,\"data\":%d}", type,
-                       (int)seq, more, (int)seq)
-            : snprintf(body, sizeof body, "{\"type\":\"%s\",\"tenantId\":\"t1\"%s,\"data\":0}", type, more);
-    struct record *r = record_create((struct view){body, (size_t)n}, &err);
-    ck_assert_msg(r != NULL, "%s", err.text);
-    return r;
+    if (seq)
+        snprintf(body, sizeof body,
+                 "{\"type\":\"%s\",\"tenantId\":\"t1\",\"epoch\":\"e\",\"seq\":%d%s,\"data\":%d}", type,
+                 (int)seq, more, (int)seq);
+    else
+        snprintf(body, sizeof body, "{\"type\":\"%s\",\"tenantId\":\"t1\"%s,\"data\":0}", type, more);
+    return record_of(body);
 }
 
 struct tenant *t1(void)
@@ -276,6 +253,18 @@ void feed_letter(uint64_t seq, size_t count, const char *type, const char *more)
 {
     struct news *n = news_create(NEWS_EVENTS, "t1");
     n->records = stream_of(seq, count, type, more);
+    news_take(stage.hub, n);
+}
+
+void hear_of_session(const char *pid, uint64_t seq, const char *more)
+{
+    char body[512];
+    struct news *n = news_create(NEWS_EVENTS, "t1");
+    snprintf(body, sizeof body,
+             "{\"v\":1,\"type\":\"portalcast:session\",\"tenantId\":\"t1\",\"epoch\":\"e\",\"seq\":%d,"
+             "\"data\":{\"pid\":\"%s\",\"sub\":\"u1\"%s}}",
+             (int)seq, pid, more);
+    n->records = record_of(body);
     news_take(stage.hub, n);
 }
 

@@ -71,7 +71,9 @@ struct tenant *t1(void);
 struct record *stream_of(uint64_t seq, size_t count, const char *type, const char *more);
 /* One letter with `count` events from seq on (0: without seq), `more` added to their bodies. */
 void feed_letter(uint64_t seq, size_t count, const char *type, const char *more);
-/* The same, then every socket concerned is written to. */
+/* What the log says of somebody's session; `more`: members of its data, from the comma on. */
+void hear_of_session(const char *pid, uint64_t seq, const char *more);
+/* Events, then every socket concerned is written to. */
 void feed(uint64_t seq, size_t count, const char *type, const char *more);
 void flush(void);
 void run_for(int64_t ms);

@@ -74,19 +74,11 @@ START_TEST(who_leaves_before_he_is_in_does_not_get_in)
 }
 END_TEST
 
-static void recorded(struct sink *k, int seq, bool in)
+static void recorded(struct sink *k, uint64_t seq, bool in)
 {
-    char body[512];
-    struct err err = {0};
-    struct news *n = news_create(NEWS_EVENTS, "t1");
-    int length =
-        snprintf(body, sizeof body,
-                 "{\"v\":1,\"type\":\"portalcast:session\",\"tenantId\":\"t1\",\"epoch\":\"e\",\"seq\":%d,"
-                 "\"data\":{\"pid\":\"%s\",\"sub\":\"u1\",\"room\":\"conversation:c_1\",\"in\":%s}}",
-                 seq, k->session->id, in ? "true" : "false");
-    n->records = record_create((struct view){body, (size_t)length}, &err);
-    ck_assert_msg(n->records != NULL, "%s", err.text);
-    news_take(stage.hub, n);
+    static const char *const room[] = {",\"room\":\"conversation:c_1\",\"in\":false",
+                                       ",\"room\":\"conversation:c_1\",\"in\":true"};
+    hear_of_session(k->session->id, seq, room[in]);
 }
 
 /* What is recorded counts, not what the stream has passed by then. */

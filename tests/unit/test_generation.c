@@ -14,22 +14,6 @@ static void set_up(void)
     stage.policy.recovery = true;
 }
 
-/* `more`: from the comma on. */
-static void hear_of(const char *pid, int seq, const char *more)
-{
-    char body[512];
-    struct err err = {0};
-    struct news *n = news_create(NEWS_EVENTS, "t1");
-    int length =
-        snprintf(body, sizeof body,
-                 "{\"v\":1,\"type\":\"portalcast:session\",\"tenantId\":\"t1\",\"epoch\":\"e\",\"seq\":%d,"
-                 "\"data\":{\"pid\":\"%s\",\"sub\":\"u1\"%s}}",
-                 seq, pid, more);
-    n->records = record_create((struct view){body, (size_t)length}, &err);
-    ck_assert_msg(n->records != NULL, "%s", err.text);
-    news_take(stage.hub, n);
-}
-
 #define IN(generation) ",\"room\":\"conversation:c_1\",\"in\":true,\"generation\":" #generation
 
 START_TEST(a_move_says_its_generation)
@@ -50,13 +34,13 @@ START_TEST(what_a_later_connection_has_asked_for_ends_the_one_before)
 {
     struct sink *k = live(&protocol_sio, "u1", "");
     k->session->generation = 12;
-    hear_of(k->session->id, 11, IN(11)); /* asked for, and recorded, before it was taken over */
-    hear_of("somebody-else", 12, IN(99));
-    hear_of(k->session->id, 13, IN(12));
+    hear_of_session(k->session->id, 11, IN(11)); /* asked for, and recorded, before it was taken over */
+    hear_of_session("somebody-else", 12, IN(99));
+    hear_of_session(k->session->id, 13, IN(12));
     ck_assert(session_is_in(k->session, VIEW("conversation:c_1")));
     ck_assert(!k->closed);
     ck_assert_int_eq(stage.hub->generation, 99);
-    hear_of(k->session->id, 14, ",\"room\":\"conversation:c_1\",\"in\":false,\"generation\":13");
+    hear_of_session(k->session->id, 14, ",\"room\":\"conversation:c_1\",\"in\":false,\"generation\":13");
     ck_assert(k->closed);
     ck_assert_int_eq(k->session->reason, CLOSE_TAKEN_OVER);
     gone(k);
@@ -157,7 +141,7 @@ static void answer_roster(const struct sink *k, const char *rooms)
 START_TEST(rooms_are_as_recorded_behind_a_jump)
 {
     struct sink *k = live(&protocol_sio, "u1", "");
-    hear_of(k->session->id, 11, IN(0));
+    hear_of_session(k->session->id, 11, IN(0));
     jump_to(20);
     feed(21, 1, "n", ",\"rooms\":[\"conversation:c_2\"]");
     forget_output(k);
@@ -177,7 +161,7 @@ START_TEST(what_the_record_cannot_know_yet_stays)
     struct sink *k = live(&protocol_sio, "u1", "");
     say(k, "421[\"join_conversation\",\"c_1\"]");
     settle(stage.asked_token, "{\"ok\":true,\"reply\":{\"offset\":\"e-22\"}}");
-    hear_of(k->session->id, 11, ",\"room\":\"conversation:c_2\",\"in\":true");
+    hear_of_session(k->session->id, 11, ",\"room\":\"conversation:c_2\",\"in\":true");
     jump_to(20);
     flush();
     uint64_t roster = stage.asked_token;
