@@ -468,3 +468,21 @@ bool json_is_true(struct view value)
 {
     return json_type(value) == JSON_BOOL && value.p[0] == 't';
 }
+
+size_t json_depth(struct view value)
+{
+    size_t depth = 0, most = 0;
+    bool inside = false; /* a string */
+    for (size_t i = 0; i < value.n; i++) {
+        char c = value.p[i];
+        if (inside)
+            i += c == '\\';
+        else if (c == '{' || c == '[')
+            most = ++depth > most ? depth : most;
+        else if (c == '}' || c == ']')
+            depth--;
+        if (c == '"')
+            inside = !inside;
+    }
+    return most;
+}

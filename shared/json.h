@@ -62,6 +62,15 @@ bool json_plain_string(struct view string, struct view *plain);
 /* An integer without fraction or exponent, in range. */
 bool json_i64(struct view number, int64_t *out) MUSTCHECK;
 bool json_is_true(struct view value);
+/* Whether two JSON values say the same, whatever blanks and escapes they are written with. Members in another
+ * order and numbers in another form are another value: to write such a one is harmless, not to write it is
+ * not.
+ */
+bool json_same(struct view a, struct view b);
+/* Two string slices; also when they are written differently. */
+bool json_same_string(struct view a, struct view b);
+/* How many containers are open at once. */
+size_t json_depth(struct view value);
 
 /* --- writing --- */
 

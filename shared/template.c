@@ -51,32 +51,13 @@ static bool put(struct writing *w, struct view bytes)
     return err_set(w->err, ERR_TOO_LARGE, "what a template makes is over %d bytes", TEMPLATE_OUT_MAX);
 }
 
-/* How many containers are open at once in checked JSON. */
-static size_t depth_of(struct view json)
-{
-    size_t depth = 0, most = 0;
-    bool inside = false; /* a string */
-    for (size_t i = 0; i < json.n; i++) {
-        char c = json.p[i];
-        if (inside)
-            i += c == '\\';
-        else if (c == '{' || c == '[')
-            most = ++depth > most ? depth : most;
-        else if (c == '}' || c == ']')
-            depth--;
-        if (c == '"')
-            inside = !inside;
-    }
-    return most;
-}
-
 static bool put_value(struct writing *w, struct view value)
 {
     if (!value.n)
         return put(w, VIEW("null"));
     enum json_type type = json_type(value);
     bool is_container = type == JSON_OBJECT || type == JSON_ARRAY;
-    if (is_container && w->depth + depth_of(value) > TEMPLATE_OUT_DEPTH_MAX)
+    if (is_container && w->depth + json_depth(value) > TEMPLATE_OUT_DEPTH_MAX)
         return err_set(w->err, ERR_TOO_LARGE, "what a template makes is nested over %d deep",
                        TEMPLATE_OUT_DEPTH_MAX);
     return put(w, value);
@@ -123,26 +104,11 @@ static bool write_member(struct writing *w, bool *first, struct view key)
     return ok;
 }
 
-static bool same_key(struct view a, struct view b)
-{
-    struct view plain_a, plain_b;
-    if (json_plain_string(a, &plain_a) && json_plain_string(b, &plain_b))
-        return view_eq(plain_a, plain_b);
-    struct buf text_a, text_b;
-    buf_init(&text_a, a.n * 3);
-    buf_init(&text_b, b.n * 3);
-    bool same = json_decode_string(a, &text_a) && json_decode_string(b, &text_b) &&
-                view_eq(buf_view(&text_a), buf_view(&text_b));
-    buf_free(&text_a);
-    buf_free(&text_b);
-    return same;
-}
-
 static bool has_key(struct view object, struct view key)
 {
     struct view name, value;
     for (struct json_iter it = json_iter(object); json_next_member(&it, &name, &value);)
-        if (same_key(name, key))
+        if (json_same_string(name, key))
             return true;
     return false;
 }

@@ -96,24 +96,6 @@ static bool set_all(struct writing *w, struct members *m, const struct setting *
 
 /* --- all of it --- */
 
-static size_t depth_of(struct view json)
-{
-    size_t depth = 0, most = 0;
-    bool inside = false; /* a string */
-    for (size_t i = 0; i < json.n; i++) {
-        char c = json.p[i];
-        if (inside)
-            i += c == '\\';
-        else if (c == '{' || c == '[')
-            most = ++depth > most ? depth : most;
-        else if (c == '}' || c == ']')
-            depth--;
-        if (c == '"')
-            inside = !inside;
-    }
-    return most;
-}
-
 static bool is_unchanged(const struct writing *w)
 {
     struct members before;
@@ -145,7 +127,7 @@ bool compose_document(struct writing *w, struct view body, struct err *err)
     }
     if (!show(w, err))
         return false;
-    return depth_of(w->scope.roots[TEMPLATE_DOCUMENT]) <= RECORD_DEPTH_MAX ||
+    return json_depth(w->scope.roots[TEMPLATE_DOCUMENT]) <= RECORD_DEPTH_MAX ||
            err_set(err, ERR_INVALID, "the document would be nested over %d deep", RECORD_DEPTH_MAX);
 }
 

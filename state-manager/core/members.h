@@ -37,10 +37,4 @@ void members_write(struct members *m, const struct resource *r, const char *id, 
 /* Whether both have the same members but for version and those that these settings take from the clock. */
 bool members_same(const struct members *a, const struct members *b, const struct setting *set, size_t count);
 
-/* Whether two JSON values say the same, whatever blanks and escapes they are written with. Members in another
- * order and numbers in another form are another value: to write such a one is harmless, not to write it is
- * not.
- */
-bool json_same(struct view a, struct view b);
-
 #endif
