@@ -130,6 +130,7 @@ export class Rig {
     for (const [kind, names] of Object.entries(this.names)) for (const name of names) this.stations.set(name, await new Station(this, name, kind).open());
     // The embedded store makes its tables first; then all at once.
     for (const kind of ['state-manager', 'gateway']) await Promise.all(this.all(kind).map(({ service }) => service.start()));
+    await this.mongo?.quicken('faults');
     this.balancer = await Balancer.apart(this.all('gateway').map(({ door }) => this.wires.ports.get(door)));
     this.timers.push(setInterval(() => this.look(), PROBE_MS), setInterval(() => this.measure(), USAGE_MS));
     return this;

@@ -9,6 +9,7 @@ import { ROOT, RUN_DIR, claimPorts, until, within } from './env.mjs';
 
 const PYTHON = path.join(ROOT, 'build/test-venv/bin/python3');
 const DROP = 'import sys, pymongo; c = pymongo.MongoClient(sys.argv[1]); [c.drop_database(n) for n in c.list_database_names() if n.startswith(sys.argv[2])]';
+const INDEX = 'import sys, pymongo; pymongo.MongoClient(sys.argv[1]).get_default_database()[sys.argv[2]].create_index(sys.argv[3])';
 // Databases of this run; its folder's name is nobody else's.
 const PREFIX = `portalcast_${path.basename(RUN_DIR).replace(/\W/g, '_')}_`;
 
@@ -48,6 +49,12 @@ export class Mongo {
   url(database) {
     const [, server, rest] = /^(\w+:\/\/[^/?]+)(?:\/[^?]*)?(\?.*)?$/.exec(this.server);
     return `${server}/${PREFIX}${database.replace(/\W/g, '_')}${rest ?? ''}`;
+  }
+
+  // The program of our own finds the log of a tenant by reading all there is, unless the first field of an index of several has
+  // one of its own, too: what a long run keeps would make it slower and slower.
+  async quicken(database) {
+    if (this.process) await promisify(execFile)(PYTHON, ['-c', INDEX, this.url(database), 'log', 'tenant'], { timeout: 30000 });
   }
 
   // Nobody is answered any more; or all are, again.
