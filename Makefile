@@ -175,7 +175,7 @@ test: test-needs ## everything but lint and sanitizers; installs what it needs
 	@$(STEPS) programs unit blackbox blackbox-mongo replay
 
 check: test-needs ## what CI runs: lint, test, three minutes of faults, and unit + black box (without the longest) + replay under ASan and UBSan
-	@$(STEPS) programs lint unit blackbox blackbox-mongo replay faults san-programs san-unit san-short san-replay
+	@$(STEPS) programs unit,lint blackbox,san-programs blackbox-mongo replay faults san-unit san-short san-replay
 
 san: test-needs ## unit, black box and corpus replay under ASan and UBSan
 	@$(STEPS) san-programs san-unit san-blackbox san-replay

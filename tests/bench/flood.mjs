@@ -1,6 +1,6 @@
 // What a tenant's flood costs its neighbours: twenty tenants with steady traffic (neighbour.c), which takes a third of a processor,
 // beside one that does one thing as fast as it is let (flood.c, hookload.c); windows with and without in turn, in one run, and of
-// both the median window's p99. FLOODS=name+... selects.
+// both the median window's p99. FLOODS=name+... selects, FLOOD_SHARE is the services' TENANT_SHARE.
 //
 // What loads is somebody else's in the field, and must not take the processors from what is measured. FLOOD_REALTIME=1 (root):
 // services, broker and neighbours go before it, and before whatever else this machine does, by realtime priority, and have all
@@ -37,7 +37,7 @@ class Site {
     this.dir = fs.mkdtempSync(path.join(RUN_DIR, 'flood-'));
     this.secrets = secrets;
     const url = broker.url(broker.claimVhost());
-    const env = { JWT_SECRET: secrets.jwt, DEMO: '1', LOG_LEVEL: 'warn', PROFILE: 'agent-portal,tickets', WWW_DIR: path.join(ROOT, 'portal-gateway/www') };
+    const env = { JWT_SECRET: secrets.jwt, DEMO: '1', LOG_LEVEL: 'warn', PROFILE: 'agent-portal,tickets', WWW_DIR: path.join(ROOT, 'portal-gateway/www'), ...(process.env.FLOOD_SHARE && { TENANT_SHARE: process.env.FLOOD_SHARE }) };
     this.sm = await stateManager(this.dir, url, { ...env, WEBHOOK_APP_SECRET: secrets.webhook });
     await this.sm.start();
     this.gw = await gateway(this.dir, url, env);
