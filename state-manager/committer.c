@@ -13,10 +13,12 @@ enum {
     PROBE_EVERY_MS = 3000,
     STUCK_MS = 3000,
     CONFLICTS_MAX = 12,
-    TASK_US = 300, /* what a command takes before there is experience */
+    TASK_US = 300,   /* what a command takes before there is experience */
+    DECIDE_US = 100, /* and without its part of the commit */
     SLICE_US = 150,
-    ROUND_US = 3 * SLICE_US, /* of the slices of a round, while several want one */
-    COMMITS_MAX = 3,         /* times as long as is usual is charged for one, at most */
+    ROUND_US = 3 * SLICE_US, /* of deciding in a round, beside what the commit takes anyway */
+    HOLD_US = 5000,
+    COMMITS_MAX = 3, /* times as long as is usual is charged for one, at most */
     LETTERS_MAX = 4096
 };
 
@@ -43,6 +45,7 @@ struct committer *committer_create(struct store *store, struct jobs *jobs,
     struct turns_options turns = {.crowd = jobs_crowd(jobs),
                                   .share = jobs_share(jobs),
                                   .slice_us = SLICE_US,
+                                  .hold_us = HOLD_US,
                                   .party_bytes = sizeof(struct slot),
                                   .finish = finish_slot};
     turns_init(&c->turns, &turns);
@@ -205,6 +208,8 @@ static void share_cost(struct committer *c, int64_t took_us)
         commit_us = usual_cost(c, took_us);
     for (struct slot *s = c->round; s; s = s->next) {
         size_t n = s->decided > s->done ? s->decided - s->done : 0; /* all may have failed */
+        if (n)
+            s->decide_us = (3 * s->decide_us + s->used_us / (int64_t)n) / 4;
         if (s->entry && tasks)
             s->used_us += commit_us * (int64_t)n / (int64_t)tasks;
         if (n)
@@ -228,9 +233,11 @@ static void commit_round(struct committer *c)
         s->used_us += clock_thread_us() - started;
     }
     struct err err = {0};
-    int64_t started = clock_thread_us();
+    int64_t started = clock_thread_us(), began = clock_mono_us();
     bool ok = !count_entries || c->store->ops->commit(c->store, entries, count_entries, &err);
     share_cost(c, clock_thread_us() - started);
+    if (count_entries)
+        c->wait_us = (7 * c->wait_us + clock_mono_us() - began) / 8;
     if (!ok) {
         store_failed(c, &err);
     } else if (count_entries) { /* nothing to commit says nothing: perhaps the store could not even be read */
@@ -319,7 +326,8 @@ static size_t fill_slot(struct committer *c, struct slot *s, size_t most_jobs)
     return jobs;
 }
 
-/* Whose turn it is; alone one may have as much as an entry takes, with others about it is a slice. */
+/* Those whose turn it is; alone one may have as much as an entry takes, with others about it is a slice. The
+ * more is decided for one commit the better, up to what the commit itself takes. */
 static void gather_round(struct committer *c)
 {
     int64_t planned_us = 0, now = clock_mono_us();
@@ -327,14 +335,18 @@ static void gather_round(struct committer *c)
     struct slot **last = &c->round;
     struct party *p = turns_next(&c->turns, NULL, now);
     c->round = NULL;
-    for (; p && planned_us < ROUND_US && jobs < GROUP_JOBS_MAX; p = turns_next(&c->turns, p, now)) {
+    if (p && turns_needs_company(&c->turns, p, now) && !turns_next(&c->turns, p, now))
+        return;
+    for (; p && planned_us < ROUND_US + c->wait_us && jobs < GROUP_JOBS_MAX;
+         p = turns_next(&c->turns, p, now)) {
         struct slot *s = container_of(p, struct slot, party);
         s->task_us = s->task_us ? s->task_us : TASK_US;
+        s->decide_us = s->decide_us ? s->decide_us : DECIDE_US;
         s->most = ENTRY_COMMANDS_MAX;
         if (turns_is_shared(&c->turns, p, now))
             s->most = s->task_us < SLICE_US ? (size_t)(SLICE_US / s->task_us) : 1;
         jobs += fill_slot(c, s, GROUP_JOBS_MAX - jobs);
-        planned_us += s->task_us * (int64_t)(s->count - s->done);
+        planned_us += s->decide_us * (int64_t)(s->count - s->done < s->most ? s->count - s->done : s->most);
         s->next = NULL;
         *last = s;
         last = &s->next;

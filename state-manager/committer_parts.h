@@ -31,7 +31,8 @@ struct slot {
     size_t decided; /* tasks before this one are in the batch */
     size_t most;    /* tasks that this round may decide */
     int conflicts;
-    int64_t task_us;            /* what a task takes by experience */
+    int64_t task_us;            /* what a task takes by experience, with its part of the commit */
+    int64_t decide_us;          /* and without */
     int64_t used_us, beside_us; /* what this round took, and what its jobs had taken before */
     struct batch *batch;
     struct entry *entry;
@@ -55,7 +56,8 @@ struct committer {
     size_t given;                      /* jobs of the keeper's that are not finished */
     struct mark marks[GROUP_JOBS_MAX]; /* of this round's jobs */
     size_t mark_count;
-    int64_t commit_us; /* what a commit takes by experience */
+    int64_t commit_us; /* what a commit takes by experience, of the processor */
+    int64_t wait_us;   /* and until it is done */
     bool conflicted;   /* in the last round */
     int64_t probed_ms; /* monotonic */
 };

@@ -99,24 +99,31 @@ struct party *turns_party(struct turns *t, struct view name)
     return p;
 }
 
-static void move_to(struct party *p, struct list *list)
+static void move(struct turns *t, struct party *p, bool waits)
 {
+    p->is_waiting = waits;
     list_unlink(&p->node);
-    list_append(list, &p->node);
+    list_append(waits ? &t->waiting : &t->idle, &p->node);
+}
+
+/* Who is there already keeps its place, also while its last job is being taken: a round goes by the places.
+ */
+static void let_wait(struct turns *t, struct party *p)
+{
+    if (!p->is_waiting)
+        move(t, p, true);
 }
 
 void turns_want(struct turns *t, struct party *p, int64_t now_us)
 {
-    if (!has_work(p))
-        move_to(p, &t->waiting);
+    let_wait(t, p);
     p->has_more = true;
     crowd_note(t->options.crowd, p->hash, now_us);
 }
 
 void turns_add(struct turns *t, struct party *p, struct letter *job, int64_t now_us)
 {
-    if (!has_work(p))
-        move_to(p, &t->waiting);
+    let_wait(t, p);
     job->next = NULL;
     if (p->last)
         p->last->next = job;
@@ -170,6 +177,12 @@ struct party *turns_next(struct turns *t, const struct party *after, int64_t now
     return NULL;
 }
 
+bool turns_needs_company(const struct turns *t, const struct party *p, int64_t now_us)
+{
+    return p->even_at_us > now_us + burst_us(t) / 2 && turns_is_shared(t, p, now_us) &&
+           now_us - turn_at_us(t, p) < t->options.hold_us;
+}
+
 /* Who have no work, and are even again. */
 static void sweep(struct turns *t, int64_t now_us)
 {
@@ -203,7 +216,7 @@ void turns_charge(struct turns *t, struct party *p, int64_t slice_us, int64_t be
     if (p->even_at_us > most) /* while it was alone it could take what it liked */
         p->even_at_us = most;
     p->even_at_us += price;
-    move_to(p, has_work(p) ? &t->waiting : &t->idle);
+    move(t, p, has_work(p));
     sweep(t, now_us);
 }
 
@@ -214,6 +227,8 @@ int turns_wait_ms(const struct turns *t, int64_t now_us, int most_ms)
     {
         const struct party *p = container_of(node, struct party, node);
         int64_t in_us = may(t, p, now_us) ? 0 : turn_at_us(t, p) - now_us;
+        if (turns_needs_company(t, p, now_us))
+            in_us = turn_at_us(t, p) + t->options.hold_us - now_us;
         wait_us = in_us < wait_us ? in_us : wait_us;
     }
     return (int)((wait_us + 999) / 1000);

@@ -17,8 +17,9 @@ struct troubled {
     struct store base;
     struct store *real;
     int rivals, failures; /* to come */
-    bool hangs;           /* neither read nor written */
-    bool toils;           /* the next commit takes long */
+    int commits;
+    bool hangs; /* neither read nor written */
+    bool toils; /* the next commit takes long */
     int64_t toiled_us;
     const char *victim; /* whom the rivals are first with; NULL: the first of the group */
 };
@@ -55,6 +56,7 @@ static void toil(struct troubled *t)
 static bool commit(struct store *s, struct entry **entries, size_t count, struct err *err)
 {
     struct troubled *t = troubled_of(s);
+    t->commits++;
     if (t->toils)
         toil(t);
     if (t->failures-- > 0)
@@ -410,6 +412,19 @@ static void submit_of(const char *tenant_id, uint64_t id)
     ck_assert(jobs_submit(jobs, job, view_of(tenant_id), NULL));
 }
 
+START_TEST(single_calls_of_many_tenants_share_a_commit)
+{
+    char tenant_id[8];
+    for (uint64_t id = 1; id <= 5; id++) {
+        snprintf(tenant_id, sizeof tenant_id, "t%d", (int)id);
+        submit_of(tenant_id, id);
+    }
+    run_until(5);
+    ck_assert_int_eq(committed, 5);
+    ck_assert_int_eq(troubled.commits, 1);
+}
+END_TEST
+
 START_TEST(a_flood_is_taken_in_slices_while_somebody_else_is_there)
 {
     for (uint64_t id = 1; id <= 14; id++)
@@ -434,7 +449,7 @@ START_TEST(a_commit_that_takes_long_now_and_then_is_nobodys_doing)
     for (int toils = 0; toils < 2; toils++) {
         int64_t started = clock_mono_us();
         for (int i = 0; i < ROUNDS; i++) {
-            troubled.toils = toils;
+            troubled.toils = toils && i % 3 == 0;
             submit_event(++id);
             submit_of("t2", ++id);
             run_until((int)id);
@@ -533,6 +548,7 @@ Suite *suite_committer(void)
     tcase_add_test(t, a_store_that_hangs_is_not_well_between_two_calls);
     tcase_add_test(t, health_comes_back_without_a_caller);
     tcase_add_test(t, a_webhook_of_several_tenants_commits_for_each);
+    tcase_add_test(t, single_calls_of_many_tenants_share_a_commit);
     tcase_add_test(t, a_flood_is_taken_in_slices_while_somebody_else_is_there);
     tcase_add_test(t, a_commit_that_takes_long_now_and_then_is_nobodys_doing);
     tcase_add_test(t, the_numbers_of_a_tenant_are_one);
