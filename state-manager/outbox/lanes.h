@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 /* Messages of one tenant in flight; and while other tenants are there, behind whose messages theirs stand. */
-enum { LANE_WINDOW = 2048, LANE_WINDOW_SHARED = 128 };
+enum { LANE_WINDOW = 2048, LANE_WINDOW_SHARED = 32 };
 
 struct lane {
     struct list node; /* in lanes.due while there may be something to publish */
