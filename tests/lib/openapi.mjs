@@ -49,7 +49,7 @@ const operationOf = (method, template) => operations.find((o) => o.template === 
 export const seen = new Set();
 
 function mustFit(validate, value, what) {
-  if (!validate(value)) throw new Error(`${what} is not as docs/openapi.json has it: ${validate.errors.map((e) => `${e.instancePath || '/'} ${e.message} ${JSON.stringify(e.params)}`).join('; ')}\n${JSON.stringify(value).slice(0, 1000)}`);
+  if (!validate(value)) throw new Error(`${what} is not as docs/openapi.json has it: ${validate.errors.map((e) => `${e.instancePath || '/'} ${e.message} ${JSON.stringify(e.params)}`).join('; ')}\n${(JSON.stringify(value) ?? 'no JSON').slice(0, 1000)}`);
 }
 
 function checkHeaders(pointer, headers, what) {
