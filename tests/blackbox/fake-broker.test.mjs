@@ -8,7 +8,7 @@ import { Broker, BrokerProxy } from '../lib/broker.mjs';
 import { PATIENCE, claimPorts, seededRandom, until } from '../lib/env.mjs';
 import { FakeBroker, ILL } from '../lib/fake-broker.mjs';
 import { Load, checkHeard } from '../lib/load.mjs';
-import { gateway, stateManager } from '../lib/services.mjs';
+import { FLAT, gateway, stateManager } from '../lib/services.mjs';
 import { World } from '../lib/world.mjs';
 
 const CONNECTIONS = Number(process.env.CONNECTIONS ?? 200);
@@ -37,8 +37,8 @@ const measure = () => world.services.map((s) => ({ pid: s.pid, fds: s.fds(), thr
 describe(`a broker that means ill, seed ${seed}`, () => {
   let load, first;
   test('webhooks are taken from the start on', async () => {
-    world.sm = await stateManager(world.dir, world.serviceUrl, { LOG_LEVEL: 'info' });
-    world.gw = await gateway(world.dir, world.serviceUrl, { LOG_LEVEL: 'info' });
+    world.sm = await stateManager(world.dir, world.serviceUrl, { LOG_LEVEL: 'info', ...FLAT });
+    world.gw = await gateway(world.dir, world.serviceUrl, { LOG_LEVEL: 'info', ...FLAT });
     world.services.push(world.sm, world.gw);
     for (const service of world.services) await service.start({ wait: false });
     for (const service of world.services) await until('it to live', async () => (await service.probe('/healthz')).status === 200);

@@ -6,6 +6,7 @@ import fs from 'node:fs';
 import { after, before, test } from 'node:test';
 import { PATIENCE, seededRandom, sleep, until } from '../lib/env.mjs';
 import { tokenOf } from '../lib/http.mjs';
+import { FLAT } from '../lib/services.mjs';
 import { Vanishing, WAYS_TO_GO } from '../lib/vanishing.mjs';
 import { World } from '../lib/world.mjs';
 
@@ -29,8 +30,7 @@ before(async () => {
       PING_TIMEOUT_MS: String(5000 * PATIENCE),
       CONNECT_TIMEOUT_MS: String(20000 * PATIENCE),
       LOG_LEVEL: 'warn',
-      // What was freed is kept aside by AddressSanitizer; a little of it is enough to see whether memory stays flat.
-      ASAN_OPTIONS: `${process.env.ASAN_OPTIONS ?? ''}:quarantine_size_mb=4`.replace(/^:/, ''),
+      ...FLAT,
     },
   });
 });
