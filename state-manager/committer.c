@@ -17,8 +17,7 @@ enum {
     DECIDE_US = 100, /* and without its part of the commit */
     SLICE_US = 150,
     ROUND_US = 3 * SLICE_US, /* of deciding in a round, beside what the commit takes anyway */
-    HOLD_US = 5000,
-    COMMITS_MAX = 3, /* times as long as is usual is charged for one, at most */
+    COMMITS_MAX = 3,         /* times as long as is usual is charged for one, at most */
     LETTERS_MAX = 4096
 };
 
@@ -45,7 +44,6 @@ struct committer *committer_create(struct store *store, struct jobs *jobs,
     struct turns_options turns = {.crowd = jobs_crowd(jobs),
                                   .share = jobs_share(jobs),
                                   .slice_us = SLICE_US,
-                                  .hold_us = HOLD_US,
                                   .party_bytes = sizeof(struct slot),
                                   .finish = finish_slot};
     turns_init(&c->turns, &turns);
@@ -335,8 +333,6 @@ static void gather_round(struct committer *c)
     struct slot **last = &c->round;
     struct party *p = turns_next(&c->turns, NULL, now);
     c->round = NULL;
-    if (p && turns_needs_company(&c->turns, p, now) && !turns_next(&c->turns, p, now))
-        return;
     for (; p && planned_us < ROUND_US + c->wait_us && jobs < GROUP_JOBS_MAX;
          p = turns_next(&c->turns, p, now)) {
         struct slot *s = container_of(p, struct slot, party);

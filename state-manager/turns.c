@@ -177,12 +177,6 @@ struct party *turns_next(struct turns *t, const struct party *after, int64_t now
     return NULL;
 }
 
-bool turns_needs_company(const struct turns *t, const struct party *p, int64_t now_us)
-{
-    return p->even_at_us > now_us + burst_us(t) / 2 && turns_is_shared(t, p, now_us) &&
-           now_us - turn_at_us(t, p) < t->options.hold_us;
-}
-
 /* Who have no work, and are even again. */
 static void sweep(struct turns *t, int64_t now_us)
 {
@@ -227,8 +221,6 @@ int turns_wait_ms(const struct turns *t, int64_t now_us, int most_ms)
     {
         const struct party *p = container_of(node, struct party, node);
         int64_t in_us = may(t, p, now_us) ? 0 : turn_at_us(t, p) - now_us;
-        if (turns_needs_company(t, p, now_us))
-            in_us = turn_at_us(t, p) + t->options.hold_us - now_us;
         wait_us = in_us < wait_us ? in_us : wait_us;
     }
     return (int)((wait_us + 999) / 1000);

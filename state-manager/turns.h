@@ -55,7 +55,6 @@ struct turns_options {
     struct crowd *crowd;
     int64_t share;                   /* percent of the worker's time */
     int64_t slice_us;                /* what one may take at a time; longer ones count for more */
-    int64_t hold_us;                 /* how long one far beyond its share waits for company; 0: not at all */
     size_t party_bytes;              /* of the worker's own struct, whose first member is the party */
     void (*finish)(struct party *p); /* before a party without work is freed; NULL: nothing to do */
 };
@@ -80,15 +79,12 @@ void turns_add(struct turns *t, struct party *p, struct letter *job, int64_t now
 struct letter *turns_take(struct party *p);
 /* The first of those whose turn it is, from `after` on (NULL: from the longest waiting); NULL: nobody's. */
 struct party *turns_next(struct turns *t, const struct party *after, int64_t now_us);
-/* Whether it should only have its turn beside somebody else: it is far beyond its share, and a turn of its
- * own would be one more that all others wait for. */
-bool turns_needs_company(const struct turns *t, const struct party *p, int64_t now_us);
 /* Whether its slice has to be short. */
 bool turns_is_shared(const struct turns *t, const struct party *p, int64_t now_us);
 /* It had a slice that took so much of the processor and ends now, and has cost so much elsewhere; has_more
  * says whether there is work besides jobs. It goes behind the others. */
 void turns_charge(struct turns *t, struct party *p, int64_t slice_us, int64_t beside_us, int64_t now_us);
-/* How long it is nobody's turn, or only of those who need company; at most `most_ms`. */
+/* How long it is nobody's turn, at most `most_ms`. */
 int turns_wait_ms(const struct turns *t, int64_t now_us, int most_ms);
 
 #endif

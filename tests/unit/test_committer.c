@@ -18,8 +18,9 @@ struct troubled {
     struct store *real;
     int rivals, failures; /* to come */
     int commits;
-    bool hangs; /* neither read nor written */
-    bool toils; /* the next commit takes long */
+    bool hangs;   /* neither read nor written */
+    bool toils;   /* the next commit takes long */
+    int waits_ms; /* every commit waits, as for a disk */
     int64_t toiled_us;
     const char *victim; /* whom the rivals are first with; NULL: the first of the group */
 };
@@ -59,6 +60,7 @@ static bool commit(struct store *s, struct entry **entries, size_t count, struct
     t->commits++;
     if (t->toils)
         toil(t);
+    nanosleep(&(struct timespec){.tv_nsec = t->waits_ms * 1000000L}, NULL);
     if (t->failures-- > 0)
         return err_set(err, ERR_UNAVAILABLE, "no space left on the device");
     if (t->rivals-- > 0)
@@ -425,6 +427,21 @@ START_TEST(single_calls_of_many_tenants_share_a_commit)
 }
 END_TEST
 
+START_TEST(on_a_slow_disk_more_calls_share_a_commit)
+{
+    enum { TENANTS = 40 };
+    char tenant_id[8];
+    troubled.waits_ms = 40;
+    for (uint64_t id = 1; id <= TENANTS; id++) {
+        snprintf(tenant_id, sizeof tenant_id, "t%d", (int)id);
+        submit_of(tenant_id, id);
+    }
+    run_until(TENANTS);
+    ck_assert_int_eq(committed, TENANTS);
+    ck_assert_int_le(troubled.commits, 4); /* by deciding alone it were eight */
+}
+END_TEST
+
 START_TEST(a_flood_is_taken_in_slices_while_somebody_else_is_there)
 {
     for (uint64_t id = 1; id <= 14; id++)
@@ -549,6 +566,7 @@ Suite *suite_committer(void)
     tcase_add_test(t, health_comes_back_without_a_caller);
     tcase_add_test(t, a_webhook_of_several_tenants_commits_for_each);
     tcase_add_test(t, single_calls_of_many_tenants_share_a_commit);
+    tcase_add_test(t, on_a_slow_disk_more_calls_share_a_commit);
     tcase_add_test(t, a_flood_is_taken_in_slices_while_somebody_else_is_there);
     tcase_add_test(t, a_commit_that_takes_long_now_and_then_is_nobodys_doing);
     tcase_add_test(t, the_numbers_of_a_tenant_are_one);

@@ -4,7 +4,7 @@
 #include "tests/unit/suites.h"
 #include <stdlib.h>
 
-enum { MS = 1000, SECOND = 1000000, SHARE = 10, SLICE_US = 150, SHORT = 125, HOLD_US = 5 * MS };
+enum { MS = 1000, SECOND = 1000000, SHARE = 10, SLICE_US = 150, SHORT = 125 };
 
 static struct crowd crowd;
 static struct turns turns;
@@ -25,7 +25,6 @@ static void setup(void)
     struct turns_options options = {.crowd = &crowd,
                                     .share = SHARE,
                                     .slice_us = SLICE_US,
-                                    .hold_us = HOLD_US,
                                     .party_bytes = sizeof(struct party),
                                     .finish = on_finish};
     turns_init(&turns, &options);
@@ -128,28 +127,6 @@ START_TEST(who_has_used_up_its_share_waits_for_it_and_nobody_else_does)
 }
 END_TEST
 
-START_TEST(who_is_far_beyond_its_share_waits_for_company_for_a_while)
-{
-    add("flood", 4000);
-    add("calm", 2);
-    work(party("calm"), SHORT);
-    ck_assert(!turns_needs_company(&turns, party("flood"), now));
-    work(party("calm"), SHORT);
-    while (turns_next(&turns, NULL, now))
-        work(party("flood"), SHORT);
-    now = party("flood")->even_at_us - 500 * MS; /* its turn comes */
-    crowd_note(&crowd, party("calm")->hash, now);
-    ck_assert_ptr_eq(turns_next(&turns, NULL, now), party("flood"));
-    ck_assert(turns_needs_company(&turns, party("flood"), now));
-    ck_assert_int_eq(turns_wait_ms(&turns, now, 1000), 5);
-    ck_assert(!turns_needs_company(&turns, party("flood"), now + HOLD_US));
-    ck_assert_int_eq(turns_wait_ms(&turns, now + HOLD_US, 1000), 0);
-    add("calm", 1);
-    ck_assert(!turns_needs_company(&turns, party("calm"), now));
-    ck_assert(!turns_needs_company(&turns, party("flood"), now + SECOND)); /* nobody is left */
-}
-END_TEST
-
 /* A round goes by the places of those who wait. */
 START_TEST(whose_last_job_is_taken_keeps_its_place)
 {
@@ -234,7 +211,6 @@ Suite *suite_turns(void)
     tcase_add_test(t, somebody_else_is_there_for_a_second);
     tcase_add_test(t, who_is_alone_never_waits);
     tcase_add_test(t, who_has_used_up_its_share_waits_for_it_and_nobody_else_does);
-    tcase_add_test(t, who_is_far_beyond_its_share_waits_for_company_for_a_while);
     tcase_add_test(t, whose_last_job_is_taken_keeps_its_place);
     tcase_add_test(t, long_slices_count_more_than_they_take);
     tcase_add_test(t, one_long_slice_holds_nobody_up);
