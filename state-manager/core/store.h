@@ -201,7 +201,8 @@ struct store_ops {
                      bool with_changes, store_log_fn fn, void *ctx, struct err *err);
     /* Tenants whose log or figures are not all published. */
     bool (*unpublished)(struct store *s, store_tenant_fn fn, void *ctx, struct err *err);
-    /* Moves marks forward; need not be durable at once, since publishing again is harmless. Writer. */
+    /* Moves marks forward; need not be durable at once, since publishing again is harmless. None: asked while
+     * there is nothing to write, whether writing works. Writer. */
     bool (*mark)(struct store *s, const struct mark *marks, size_t count, struct err *err);
 
     bool (*channel_get)(struct store *s, struct view channel_id, struct channel *out, bool *found,

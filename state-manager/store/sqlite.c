@@ -170,7 +170,10 @@ static bool mark_one(struct sqlite_link *l, const struct mark *mark, struct err 
 /* Whether a commit would reach the disk is only known of one that has: the version is written once more. */
 static bool try_commit(struct sqlite_link *l, struct err *err)
 {
-    return sqlite_begin(l, err) && sqlite_end(l, sqlite_schema_touch(l->db, err), err);
+    if (!sqlite_begin(l, err) || !sqlite_end(l, sqlite_schema_touch(l->db, err), err))
+        return false;
+    sqlite_link_idle(l);
+    return true;
 }
 
 /* A lost mark only means that an entry is published again. */

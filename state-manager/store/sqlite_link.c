@@ -5,7 +5,12 @@
 #include "state-manager/store/sqlite_schema.h"
 #include <assert.h>
 
-enum { BUSY_MS = 2000, LOG_PAGES = 2000, CHECK_EVERY_MS = 3000 };
+enum {
+    BUSY_MS = 2000,
+    LOG_PAGES = 8000, /* all wait while they are written into the database: the more there are, the rarer */
+    IDLE_LOG_PAGES = 500, /* when nobody waits */
+    CHECK_EVERY_MS = 3000
+};
 
 bool sqlite_link_open(struct sqlite_link *l, const char *path, int flags, struct err *err)
 {
@@ -33,20 +38,34 @@ void sqlite_link_close(struct sqlite_link *l)
     sqlite3_close(l->db);
 }
 
-/* Instead of SQLite's own, which is silent about what fails. */
+/* Ours, because SQLite's own is silent about what fails. */
+static void checkpoint(struct sqlite_link *l, int pages)
+{
+    if (l->suspect || l->log_pages < pages)
+        return;
+    int code = sqlite3_wal_checkpoint_v2(l->db, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    l->suspect = (code & 0xff) == SQLITE_IOERR;
+    l->log_pages = 0; /* unless somebody still reads it: the next commit says so */
+}
+
 static int on_log_grown(void *ctx, sqlite3 *db, const char *name, int pages)
 {
     struct sqlite_link *l = ctx;
-    if (pages >= LOG_PAGES && !l->suspect) {
-        int code = sqlite3_wal_checkpoint_v2(db, name, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
-        l->suspect = (code & 0xff) == SQLITE_IOERR;
-    }
+    (void)db;
+    (void)name;
+    l->log_pages = pages;
+    checkpoint(l, LOG_PAGES);
     return SQLITE_OK;
 }
 
 void sqlite_link_keep_log_short(struct sqlite_link *l)
 {
     sqlite3_wal_hook(l->db, on_log_grown, l);
+}
+
+void sqlite_link_idle(struct sqlite_link *l)
+{
+    checkpoint(l, IDLE_LOG_PAGES);
 }
 
 /* Whether waiting can help decides the code: full disks and I/O errors pass, a damaged file does not. */

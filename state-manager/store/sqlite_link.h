@@ -20,6 +20,7 @@ struct sqlite_link {
     sqlite3 *db;
     bool light;          /* commits are not synced */
     bool suspect;        /* writing or syncing failed: what was taken for durable may not be */
+    int log_pages;       /* of the write-ahead log, as of the last commit */
     bool damaged;        /* nothing is written before its pages have been looked at and found good */
     int64_t check_at_ms; /* monotonic: when that is done again */
     struct err found;    /* until then */
@@ -47,6 +48,8 @@ void sqlite_link_close(struct sqlite_link *l);
 
 /* For the writer, once the schema is there: the log is checkpointed by this handle as it grows. */
 void sqlite_link_keep_log_short(struct sqlite_link *l);
+/* Nobody waits: what the log has is written into the database, which all would wait for later. */
+void sqlite_link_idle(struct sqlite_link *l);
 
 /* Sets err by what SQLite said; returns false. */
 bool sqlite_fail(struct sqlite_link *l, const char *doing, struct err *err);

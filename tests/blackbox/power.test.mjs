@@ -8,7 +8,7 @@ import { after, before, describe, test } from 'node:test';
 import { Disk } from '../faults/layer.mjs';
 import { DiskImage, LEAVINGS, readJournal } from '../faults/power-cut.mjs';
 import { StoreCheck } from '../faults/store-check.mjs';
-import { seededRandom, until } from '../lib/env.mjs';
+import { seededRandom, sleep, until } from '../lib/env.mjs';
 import { rest, tokenOf, webhook } from '../lib/http.mjs';
 import { inbound, textMessage } from '../lib/samples.mjs';
 import { stateManager } from '../lib/services.mjs';
@@ -17,6 +17,7 @@ import { World } from '../lib/world.mjs';
 const CUTS = Number(process.env.CUTS ?? 120);
 const STARTS = 4; // of them, with the whole program
 const ROUNDS = 36; // of each sender
+const IDLE_MS = 600; // the log is written into the database when nothing is asked for a while
 const TENANTS = ['t_one', 't_two', 't_three'];
 const numberOf = (tenant) => `20000000000004${TENANTS.indexOf(tenant)}`;
 const seed = Number(process.env.SEED ?? Date.now() % 1e9);
@@ -117,7 +118,10 @@ describe(`a power cut, seed ${seed}`, () => {
     await start();
     for (const tenant of TENANTS) await world.channel(numberOf(tenant), tenant);
     const senders = TENANTS.flatMap((tenant) => ['a', 'b'].map((name) => new Sender(world, disk, tenant, `${tenant}-${name}`, answered)));
-    const work = (from, until) => Promise.all(senders.map((s) => s.work(from * ROUNDS, until * ROUNDS)));
+    const work = async (from, until) => {
+      await Promise.all(senders.map((s) => s.work(from * ROUNDS, until * ROUNDS)));
+      await sleep(IDLE_MS);
+    };
     await work(0, 1 / 3);
     await world.sm.kill(); // what comes now is recovered from what was not checkpointed
     await start();
@@ -132,6 +136,8 @@ describe(`a power cut, seed ${seed}`, () => {
     await world.sm.kill();
     refused = senders.reduce((sum, s) => sum + s.refused, 0);
     records = readJournal(disk.journal);
+    const checkpoints = records.filter(({ op, name }) => op === 'sync' && name.endsWith('.db')).length;
+    assert.ok(checkpoints >= 4, `${checkpoints}: at the start, at the end, and while it was idle`);
   });
   after(async () => {
     await checker.stop();
