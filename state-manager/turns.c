@@ -99,6 +99,19 @@ struct party *turns_party(struct turns *t, struct view name)
     return p;
 }
 
+static int64_t burst_us(const struct turns *t)
+{
+    return BURST_US * 100 / t->options.share;
+}
+
+/* Nobody is held up for somebody who takes all he can get himself: those are held up by each other's slices.
+ */
+static void note(struct turns *t, const struct party *p, int64_t now_us)
+{
+    if (p->even_at_us - now_us < burst_us(t) / 2)
+        crowd_note(t->options.crowd, p->hash, now_us);
+}
+
 static void move(struct turns *t, struct party *p, bool waits)
 {
     p->is_waiting = waits;
@@ -118,7 +131,7 @@ void turns_want(struct turns *t, struct party *p, int64_t now_us)
 {
     let_wait(t, p);
     p->has_more = true;
-    crowd_note(t->options.crowd, p->hash, now_us);
+    note(t, p, now_us);
 }
 
 void turns_add(struct turns *t, struct party *p, struct letter *job, int64_t now_us)
@@ -130,7 +143,7 @@ void turns_add(struct turns *t, struct party *p, struct letter *job, int64_t now
     else
         p->first = job;
     p->last = job;
-    crowd_note(t->options.crowd, p->hash, now_us);
+    note(t, p, now_us);
 }
 
 struct letter *turns_take(struct party *p)
@@ -148,11 +161,6 @@ struct letter *turns_take(struct party *p)
 bool turns_is_shared(const struct turns *t, const struct party *p, int64_t now_us)
 {
     return crowd_has_others(t->options.crowd, p->hash, now_us);
-}
-
-static int64_t burst_us(const struct turns *t)
-{
-    return BURST_US * 100 / t->options.share;
 }
 
 /* When its turn comes, while others are there. */

@@ -4,7 +4,8 @@
  * A party is somebody who has work for the worker: its jobs wait here, in their order. What the worker spends
  * on a party is charged to it. While others are there, too, a party that has used up its share waits between
  * its slices, and slices are short, so that who asks for little is never behind more than one of them. Who is
- * alone is not held up. Long slices count more than they take: it is what all others wait for.
+ * alone is not held up, nor are those who are only among others as busy as they are: they take turns, and the
+ * worker never waits. Long slices count more than they take: it is what all others wait for.
  *
  * Who is there is one matter for all workers of a process (struct crowd): somebody who only reads is held up
  * as well for somebody who only writes.

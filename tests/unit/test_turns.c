@@ -127,6 +127,31 @@ START_TEST(who_has_used_up_its_share_waits_for_it_and_nobody_else_does)
 }
 END_TEST
 
+START_TEST(nobody_is_held_up_for_those_who_are_as_busy)
+{
+    enum { PARTIES = 3 };
+    static const char *const names[PARTIES] = {"one", "two", "three"};
+    int64_t used[PARTIES] = {0};
+    for (int i = 0; i < PARTIES; i++)
+        add(names[i], 1000);
+    for (int64_t end = now + 4 * SECOND; now < end; now += SHORT) {
+        struct party *p = turns_next(&turns, NULL, now);
+        for (int i = 0; i < PARTIES && p; i++)
+            if (p == party(names[i]) && now > end - SECOND)
+                used[i] += SHORT;
+        if (p) {
+            add(p->name, 1);
+            work(p, SHORT);
+        }
+    }
+    for (int i = 0; i < PARTIES; i++)
+        ck_assert_int_gt(used[i], SECOND / PARTIES - 10 * MS); /* all of the time, by turns */
+    add("calm", 1);
+    ck_assert(turns_is_shared(&turns, party("one"), now));
+    ck_assert_ptr_eq(turns_next(&turns, NULL, now), party("calm"));
+}
+END_TEST
+
 /* A round goes by the places of those who wait. */
 START_TEST(whose_last_job_is_taken_keeps_its_place)
 {
@@ -211,6 +236,7 @@ Suite *suite_turns(void)
     tcase_add_test(t, somebody_else_is_there_for_a_second);
     tcase_add_test(t, who_is_alone_never_waits);
     tcase_add_test(t, who_has_used_up_its_share_waits_for_it_and_nobody_else_does);
+    tcase_add_test(t, nobody_is_held_up_for_those_who_are_as_busy);
     tcase_add_test(t, whose_last_job_is_taken_keeps_its_place);
     tcase_add_test(t, long_slices_count_more_than_they_take);
     tcase_add_test(t, one_long_slice_holds_nobody_up);
