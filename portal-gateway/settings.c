@@ -65,7 +65,7 @@ const struct config_row gateway_settings_rows[] = {
         "unlimited"),
     CONFIG_NUMBER_ROW("BYTE_RATE", byte_rate, "1000000", 0, 50000000, "the same in bytes"),
     CONFIG_NUMBER_ROW(
-        "TENANT_SHARE", tenant_share, "5", 1, 100,
+        "TENANT_SHARE", tenant_share, "10", 1, 100,
         "percent of the loop's time that one tenant's clients may take with what they say, while "
         "other tenants are there; beyond it they are read more slowly"),
     CONFIG_NUMBER_ROW("TOKEN_EXPIRING_SECONDS", token_expiring_s, "60", 0, 86400,

@@ -59,7 +59,7 @@ const struct config_row settings_rows[] = {
                       "a call that the store has not answered by then gets 503"),
     CONFIG_NUMBER_ROW("QUEUE_LENGTH", queue_length, "4096", 16, 1000000,
                       "calls that may wait for the store; more get 503"),
-    CONFIG_NUMBER_ROW("TENANT_SHARE", tenant_share, "5", 1, 100,
+    CONFIG_NUMBER_ROW("TENANT_SHARE", tenant_share, "10", 1, 100,
                       "percent of the store's time that one tenant may take while others are there"),
     CONFIG_SWITCH_ROW("DEMO", demo, "off", "accept weak secrets"),
 };
