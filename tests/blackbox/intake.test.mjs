@@ -34,6 +34,7 @@ describe('a foreign producer', () => {
     for (let i = 0; i < 50; i++) send({ type: 'new_message', tenantId: 't_foreign', data: { i } });
     await browser.hears('all', 'new_message', 50);
     assert.deepEqual(browser.of('new_message').map((h) => h.data.i), Array.from({ length: 50 }, (_, i) => i));
+    await until('all on the exchange', () => of('t_foreign', 'new_message').length >= 50);
     assert.deepEqual(of('t_foreign', 'new_message').map((b) => b.seq), Array.from({ length: 50 }, (_, i) => i + 1));
     await until('an empty queue', async () => (await left()) === 0);
   });

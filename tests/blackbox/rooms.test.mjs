@@ -140,7 +140,10 @@ describe('a recorded join', () => {
     going = false;
     await publishing;
     await heardOf(client, []);
-    const records = world.tap.of(TENANT, 'portalcast:session').filter((b) => b.data.pid === client.socket.id);
+    const records = await until('its moves on the exchange', () => {
+      const found = world.tap.of(TENANT, 'portalcast:session').filter((b) => b.data.pid === client.socket.id);
+      return found.length >= moves.length && found;
+    });
     assert.deepEqual(records.map((b) => b.data.in), Array.from({ length: 20 }, (_, i) => i % 2 === 0));
     const heard = new Set(client.seqs());
     for (let i = 0; i < records.length; i += 2) {
