@@ -202,7 +202,9 @@ struct store_ops {
     /* Tenants whose log or figures are not all published. */
     bool (*unpublished)(struct store *s, store_tenant_fn fn, void *ctx, struct err *err);
     /* Moves marks forward; need not be durable at once, since publishing again is harmless. None: asked while
-     * there is nothing to write, whether writing works. Writer. */
+     * nobody's turn has come, whether writing works; a store may do then what all would wait for later.
+     * Writer.
+     */
     bool (*mark)(struct store *s, const struct mark *marks, size_t count, struct err *err);
 
     bool (*channel_get)(struct store *s, struct view channel_id, struct channel *out, bool *found,
