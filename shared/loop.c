@@ -30,6 +30,7 @@ struct loop {
 
 struct loop_timer {
     uv_timer_t uv;
+    uv_idle_t soon; /* libuv 1.44 calls a timer of no time again and again, as long as it starts itself */
     void (*callback)(void *);
     void *ctx;
 };
@@ -156,6 +157,18 @@ static void free_timer(uv_handle_t *handle)
     free(container_of(handle, struct loop_timer, uv));
 }
 
+static void close_timer(uv_handle_t *handle)
+{
+    uv_close((uv_handle_t *)&container_of(handle, struct loop_timer, soon)->uv, free_timer);
+}
+
+static void on_soon(uv_idle_t *handle)
+{
+    struct loop_timer *timer = container_of(handle, struct loop_timer, soon);
+    uv_idle_stop(handle);
+    timer->callback(timer->ctx);
+}
+
 static void on_timer(uv_timer_t *handle)
 {
     struct loop_timer *timer = container_of(handle, struct loop_timer, uv);
@@ -166,6 +179,7 @@ struct loop_timer *loop_timer_create(struct loop *loop, void (*callback)(void *)
 {
     struct loop_timer *timer = xcalloc(1, sizeof *timer);
     must(uv_timer_init(&loop->uv, &timer->uv));
+    must(uv_idle_init(&loop->uv, &timer->soon));
     timer->callback = callback;
     timer->ctx = ctx;
     return timer;
@@ -174,18 +188,25 @@ struct loop_timer *loop_timer_create(struct loop *loop, void (*callback)(void *)
 void loop_timer_start(struct loop_timer *timer, int64_t delay_ms, int64_t repeat_ms)
 {
     uint64_t delay = delay_ms > 0 ? (uint64_t)delay_ms : 0, repeat = repeat_ms > 0 ? (uint64_t)repeat_ms : 0;
-    must(uv_timer_start(&timer->uv, on_timer, delay, repeat));
+    loop_timer_stop(timer);
+    if (!delay && !repeat)
+        must(uv_idle_start(&timer->soon, on_soon));
+    else
+        must(uv_timer_start(&timer->uv, on_timer, delay, repeat));
 }
 
 void loop_timer_stop(struct loop_timer *timer)
 {
     uv_timer_stop(&timer->uv);
+    uv_idle_stop(&timer->soon);
 }
 
 void loop_timer_destroy(struct loop_timer *timer)
 {
-    if (timer)
-        uv_close((uv_handle_t *)&timer->uv, free_timer);
+    if (!timer)
+        return;
+    loop_timer_stop(timer);
+    uv_close((uv_handle_t *)&timer->soon, close_timer);
 }
 
 static void free_wake(uv_handle_t *handle)

@@ -35,7 +35,8 @@ void loop_silence_fd(struct loop *loop, int fd);
 void loop_on_signal(struct loop *loop, int signal_number, void (*callback)(void *), void *ctx);
 
 struct loop_timer *loop_timer_create(struct loop *loop, void (*callback)(void *), void *ctx);
-/* Fires once after delay_ms, then every repeat_ms when that is not 0. Starting a started timer moves it. */
+/* Fires once after delay_ms, then every repeat_ms when that is not 0. Starting a started timer moves it. With
+ * neither it fires in the next turn of the loop, also when its own callback starts it. */
 void loop_timer_start(struct loop_timer *timer, int64_t delay_ms, int64_t repeat_ms);
 void loop_timer_stop(struct loop_timer *timer);
 void loop_timer_destroy(struct loop_timer *timer); /* NULL-safe; may be called from its own callback */

@@ -43,6 +43,27 @@ START_TEST(timers_fire_once_or_again)
 }
 END_TEST
 
+static void count_and_start_again(void *ctx)
+{
+    struct probe *p = ctx;
+    if (++p->fired < 1000)
+        loop_timer_start(p->timer, 0, 0);
+}
+
+START_TEST(a_timer_that_starts_itself_fires_once_a_turn)
+{
+    struct probe p = {.loop = loop_create()};
+    p.timer = loop_timer_create(p.loop, count_and_start_again, &p);
+    loop_timer_start(p.timer, 0, 0);
+    for (int turn = 1; turn <= 5; turn++) {
+        loop_turn(p.loop);
+        ck_assert_int_eq(p.fired, turn);
+    }
+    loop_timer_destroy(p.timer);
+    loop_destroy(p.loop);
+}
+END_TEST
+
 START_TEST(a_started_timer_can_be_moved_and_stopped)
 {
     struct probe moved = {.loop = loop_create(), .stop_at = 1}, stopped = {.loop = moved.loop};
@@ -167,6 +188,7 @@ Suite *suite_loop(void)
     Suite *suite = suite_create("loop");
     TCase *tc = tcase_create("loop");
     tcase_add_test(tc, timers_fire_once_or_again);
+    tcase_add_test(tc, a_timer_that_starts_itself_fires_once_a_turn);
     tcase_add_test(tc, a_started_timer_can_be_moved_and_stopped);
     tcase_add_test(tc, a_timer_may_destroy_itself);
     tcase_add_test(tc, another_thread_wakes_the_loop);
