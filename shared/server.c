@@ -60,11 +60,8 @@ bool link_next_request(struct conn *c)
     return !lws_http_transaction_completed(c->wsi);
 }
 
-void link_cut(struct conn *c)
+void link_kill(struct conn *c)
 {
-    if (c->state == CONN_CUT)
-        return;
-    conn_enter(c, CONN_CUT);
     lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_ASYNC);
     /* Its timers are looked at after its own events only, and none may come. */
     if (!c->server->is_kicked)
@@ -342,6 +339,7 @@ static void on_new_connection(struct lws *wsi)
     struct server *s = lws_context_user(lws_get_context(wsi));
     struct conn *c = xcalloc(1, sizeof *c);
     list_init(&c->node);
+    list_init(&c->in_leaving);
     c->server = s;
     c->wsi = wsi;
     c->fd = lws_get_socket_fd(wsi);
@@ -370,6 +368,8 @@ static void on_ended(struct conn *c)
         return;
     c->is_ended = true;
     conn_enter(c, CONN_CUT);
+    if (c->is_open)
+        leave_end(c);
     c->server->live--;
     buf_free(&c->message);
     free(c->subprotocol);

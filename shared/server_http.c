@@ -197,12 +197,12 @@ bool server_reply(struct server *s, uint64_t request_id, const struct reply *rep
     struct conn *c = x->conn;
     /* What would be lost is better kept, and the tick has not looked for a while. */
     if (c->state == CONN_PARKED && has_hung_up(c)) {
-        link_cut(c);
+        conn_cut(c);
         return false;
     }
     answer(x, reply);
     if (!c->dispatching && !x->is_late && !go_on(c))
-        link_cut(c);
+        conn_cut(c);
     return true;
 }
 
@@ -220,7 +220,7 @@ void server_abort(struct server *s, uint64_t request_id)
 {
     struct exchange *x = exchange_find(s, request_id);
     if (x && !x->is_answered)
-        link_cut(x->conn);
+        conn_cut(x->conn);
 }
 
 int server_take_socket(struct server *s, uint64_t request_id)
@@ -454,7 +454,7 @@ static void look_after_parked(struct server *s, int64_t now)
     {
         struct conn *c = container_of(node, struct conn, node);
         if (count && (found++)->revents)
-            link_cut(c);
+            conn_cut(c);
     }
 }
 
@@ -467,7 +467,7 @@ static void send_rest(struct conn *c)
         next = (struct view){x->rest.data + x->rest_sent, x->rest.len - x->rest_sent};
     ssize_t sent = send(c->fd, next.p, next.n, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (is_broken(sent)) {
-        link_cut(c);
+        conn_cut(c);
         return;
     }
     size_t taken = sent > 0 ? (size_t)sent : 0;
@@ -476,7 +476,7 @@ static void send_rest(struct conn *c)
     else
         x->rest_sent += taken;
     if (!go_on(c))
-        link_cut(c);
+        conn_cut(c);
 }
 
 static void look_after_sending(struct server *s)
@@ -511,7 +511,7 @@ static void end_reading(struct conn *c)
     } else {
         c->exchange->promises_body = false;
         http_refuse(c, 408);
-        link_cut(c);
+        conn_cut(c);
     }
 }
 
@@ -520,10 +520,10 @@ static void on_tick(void *ctx)
     struct server *s = ctx;
     int64_t now = loop_now_ms(s->loop);
     expire(&s->reading, now, s->options.body_timeout_ms, end_reading);
-    expire(&s->sending, now, STALL_MS, link_cut);
-    expire(&s->lingering, now, LINGER_MS, link_cut);
-    expire(&s->closing, now, CLOSE_MS, link_cut);
-    expire(&s->idle, now, SERVER_KEEP_ALIVE_MS, link_cut);
+    expire(&s->sending, now, STALL_MS, conn_cut);
+    expire(&s->lingering, now, LINGER_MS, conn_cut);
+    expire(&s->closing, now, CLOSE_MS, conn_cut);
+    expire(&s->idle, now, SERVER_KEEP_ALIVE_MS, conn_cut);
     quieten_parked(s);
     park_long_held(s, now);
     look_after_parked(s, now);

@@ -9,18 +9,23 @@
 #include <unistd.h>
 
 enum {
-    MORE_FILES = 64,     /* besides connections */
-    MOST_FILES = 1 << 20 /* libwebsockets keeps tables of that size, and gives up above 10 000 000 */
+    MORE_FILES = 64,     /* besides connections, at least */
+    USUAL_FILES = 1024,  /* ... and better */
+    MOST_FILES = 1 << 20 /* libwebsockets gives up above 10 000 000 */
 };
 
-/* As many files as may be opened, so that connections do not run into a limit that nobody has set on
- * purpose. Returns how many. */
-static size_t raise_file_limit(void)
+/* As many files as so many connections need, so that they do not run into a limit that nobody has set on
+ * purpose; and no more, since libwebsockets 4.1.6 keeps a table of them all, and looks through all of it when
+ * a connection ends: that takes 1.3 ns for each, and containers may have a million. Returns how many. */
+static size_t set_file_limit(size_t connections)
 {
     struct rlimit limit;
+    rlim_t wanted = USUAL_FILES + (rlim_t)connections;
+    if (wanted > MOST_FILES)
+        wanted = MOST_FILES;
     if (getrlimit(RLIMIT_NOFILE, &limit))
-        return MOST_FILES;
-    limit.rlim_cur = limit.rlim_max < MOST_FILES ? limit.rlim_max : MOST_FILES;
+        return wanted;
+    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
     if (setrlimit(RLIMIT_NOFILE, &limit))
         getrlimit(RLIMIT_NOFILE, &limit);
     return (size_t)limit.rlim_cur;
@@ -28,7 +33,8 @@ static size_t raise_file_limit(void)
 
 size_t net_cap_connections(size_t *max_connections)
 {
-    size_t files = raise_file_limit(), most = files > 2 * MORE_FILES ? files - MORE_FILES : files / 2;
+    size_t files = set_file_limit(*max_connections),
+           most = files > 2 * MORE_FILES ? files - MORE_FILES : files / 2;
     if (*max_connections > most) {
         log_warn("too_few_files", "max_connections=%zu files=%zu allowed=%zu", *max_connections, files, most);
         *max_connections = most;

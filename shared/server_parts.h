@@ -2,7 +2,8 @@
  * What the parts of server.h share; nobody else includes this. server.c holds the library: its
  * callbacks, its sockets, its way of reading heads. server_http.c holds requests from their head to the last
  * byte of their reply (server_exchange.c finds them again), server_ws.c WebSockets from the 101 to their end,
- * server_visit.c who comes and how often, server_gate.c who has something to ask, server_net.c system calls.
+ * server_visit.c who comes and how often, server_gate.c who has something to ask, server_leave.c how many go
+ * at once, server_net.c system calls.
  *
  * The library reads and parses; replies and frames are written to the socket past it, because its own way of
  * writing copies, splits and waits. It takes over again with the rest of a frame that the kernel took only a
@@ -66,9 +67,10 @@ struct conn {
     struct exchange *exchange; /* NULL: none */
     struct visitor *visitor;
     struct ws ws;
-    struct buf message; /* an incomplete WebSocket message */
-    size_t dropped;     /* bytes that came after its end */
-    char *subprotocol;  /* until the 101 is sent */
+    struct buf message;     /* an incomplete WebSocket message */
+    size_t dropped;         /* bytes that came after its end */
+    char *subprotocol;      /* until the 101 is sent */
+    struct list in_leaving; /* of the server */
     char address[INET6_ADDRSTRLEN];
 };
 
@@ -117,7 +119,7 @@ struct server {
     size_t sockets;           /* not yet closed */
     size_t live;              /* not yet ended */
     size_t files;             /* that may be open, but for a few */
-    bool is_kicked;           /* link_cut() has asked the library to look at its timers */
+    bool is_kicked;           /* link_kill() has asked the library to look at its timers */
     int spare_fd;             /* stands in for a socket that was taken from the library */
     struct conn *adopting;    /* the conn whose socket is being handed over to a new one */
     struct visitor *arriving; /* whose socket is being handed to the library */
@@ -132,6 +134,10 @@ struct server {
     struct list unheard;          /* of them, the others, by age */
     struct loop_timer *gate_timer;
     int64_t swept_us;
+    int leave_fd;        /* an epoll set that tells which WebSockets have hung up */
+    struct list leaving; /* conns of which the loop does not hear yet that they have */
+    size_t left_in_turn; /* of the loop */
+    struct loop_timer *leave_timer;
     struct list late; /* exchanges whose replies wait */
     struct loop_timer *late_timer;
     struct loop_timer *tick;
@@ -171,7 +177,7 @@ void link_forget_head(struct conn *c);
 /* Goes on with the next request; false: the connection has to end. */
 bool link_next_request(struct conn *c) MUSTCHECK;
 /* Ends the connection in the next turn of the loop. */
-void link_cut(struct conn *c);
+void link_kill(struct conn *c);
 
 /* server_net.c: what is asked of the system. */
 
@@ -179,8 +185,8 @@ void link_cut(struct conn *c);
  * would shut it down for both. -1: none. */
 int net_take_socket(struct conn *c);
 
-/* Raises the limit of open files to what is allowed, and lowers *max_connections to what fits in there, which
- * is returned. */
+/* Sets the limit of open files to what is needed, as far as that is allowed, and lowers *max_connections to
+ * what fits in there, which is returned. */
 size_t net_cap_connections(size_t *max_connections);
 /* A socket that listens there, or -1 and why not. */
 int net_listen(const char *host, int port, struct err *err) MUSTCHECK;
@@ -213,6 +219,16 @@ void gate_finish(struct server *s);
 void gate_wait(struct arrival *a);
 /* Ends all that wait. */
 void gate_close(struct server *s);
+
+/* server_leave.c: many who go at once. */
+
+void leave_init(struct server *s);
+void leave_finish(struct server *s);
+/* A WebSocket has opened; it has ended. */
+void leave_watch(struct conn *c);
+void leave_end(struct conn *c);
+/* Ends the connection soon. */
+void conn_cut(struct conn *c);
 
 /* server.c */
 

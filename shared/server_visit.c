@@ -315,6 +315,7 @@ void visit_init(struct server *s)
 {
     map_init(&s->visitors);
     gate_init(s);
+    leave_init(s);
     list_init(&s->queues);
     list_init(&s->absent);
     list_init(&s->late);
@@ -355,6 +356,7 @@ void visit_finish(struct server *s)
         forget(s, container_of(s->absent.next, struct visitor, node));
     map_free(&s->visitors);
     gate_finish(s);
+    leave_finish(s);
     loop_timer_destroy(s->admission);
     loop_timer_destroy(s->late_timer);
 }

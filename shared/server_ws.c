@@ -139,14 +139,14 @@ void ws_close(struct ws *ws, int code, const char *reason)
     ssize_t sent = link_buffered(c) ? 0 : send(c->fd, frame, n, MSG_NOSIGNAL | MSG_DONTWAIT);
     size_t taken = sent > 0 ? (size_t)sent : 0;
     if (taken < n && !link_queue(c, frame + taken, n - taken))
-        link_cut(c);
+        conn_cut(c);
 }
 
 void ws_abort(struct ws *ws)
 {
     struct conn *c = conn_of(ws);
     buf_free(&c->message);
-    link_cut(c);
+    conn_cut(c);
 }
 
 /* RFC 6455, 7.4.2. Other codes that may not be sent the library has made 1002 by now. */
@@ -180,6 +180,7 @@ void ws_on_open(struct conn *c)
     conn_enter(c, CONN_WS);
     c->is_upgrading = false;
     c->is_open = true;
+    leave_watch(c);
     c->server->options.handler->on_ws_open(c->server->options.ctx, &c->ws);
 }
 

@@ -1,3 +1,4 @@
+#include "shared/compiler.h"
 #include "shared/mem.h"
 #include "tests/unit/server_fixture.h"
 #include "tests/unit/suites.h"
@@ -393,8 +394,10 @@ START_TEST(connections_are_capped_and_listening_stops)
     fixture_read(&f, fds[0], 60);
     ck_assert_uint_eq(fixture_seen(&f, "HTTP/1.1 200"), 1);
     struct server_handler handler = {0};
-    struct server_options options = {
-        .host = "127.0.0.1", .port = server_port(f.server), .max_connections = 1, .handler = &handler};
+    struct server_options options = {.host = "127.0.0.1",
+                                     .port = server_port(f.server),
+                                     .max_connections = 2 * HELD_MAX,
+                                     .handler = &handler};
     struct err err;
     struct server *successor = server_create(f.loop, &options, &err);
     ck_assert_msg(successor != NULL, "%s", err.text);
@@ -414,6 +417,24 @@ START_TEST(files_of_others_count_where_there_are_few)
     f.other_files = 0;
     fixture_ask(&f, "GET / HTTP/1.1\r\n" HOST "\r\n");
     ck_assert_uint_eq(fixture_seen(&f, "HTTP/1.1 200"), 1);
+}
+END_TEST
+
+/* Fewer would refuse connections, and more would make the end of each dearer. */
+START_TEST(as_many_files_may_be_open_as_connections_need)
+{
+    static const rlim_t before[] = {RLIM_INFINITY, 400};
+    for (size_t i = 0; i < countof(before); i++) {
+        struct rlimit limit;
+        fixture_stop(&f);
+        ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+        limit.rlim_cur = before[i] < limit.rlim_max ? before[i] : limit.rlim_max;
+        ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+        fixture_start(&f);
+        ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+        ck_assert_uint_ge(limit.rlim_cur, HELD_MAX + 100);
+        ck_assert_uint_le(limit.rlim_cur, 4 * HELD_MAX);
+    }
 }
 END_TEST
 
@@ -493,6 +514,7 @@ Suite *suite_server(void)
     tcase_add_test(tc, upgrades_to_other_things_are_refused);
     tcase_add_test(tc, connections_are_capped_and_listening_stops);
     tcase_add_test(tc, files_of_others_count_where_there_are_few);
+    tcase_add_test(tc, as_many_files_may_be_open_as_connections_need);
     tcase_add_test(tc, addresses_that_cannot_be_had_give_a_reason);
     tcase_add_test(tc, destroy_tells_the_handler_and_leaves_no_file_open);
     suite_add_tcase(suite, tc);

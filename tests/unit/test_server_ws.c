@@ -16,8 +16,8 @@ static void stop(void)
     fixture_stop(&f);
 }
 
-/* A masked frame of a client; first: FIN, RSV and opcode. */
-static void send_frame(int fd, unsigned char first, struct view payload)
+/* A masked frame of a client; first: FIN, RSV and opcode. Valid until the next one. */
+static struct view frame_of(unsigned char first, struct view payload)
 {
     static unsigned char frame[70000];
     size_t n = ws_frame_header(frame, WS_TEXT, payload.n);
@@ -26,7 +26,12 @@ static void send_frame(int fd, unsigned char first, struct view payload)
     memcpy(frame + n, "mask", 4);
     for (size_t i = 0; i < payload.n; i++)
         frame[n + 4 + i] = (unsigned char)payload.p[i] ^ (unsigned char)"mask"[i % 4];
-    fixture_send(&f, fd, (struct view){(char *)frame, n + 4 + payload.n});
+    return (struct view){(char *)frame, n + 4 + payload.n};
+}
+
+static void send_frame(int fd, unsigned char first, struct view payload)
+{
+    fixture_send(&f, fd, frame_of(first, payload));
 }
 
 static void expect(int fd, struct view bytes)
@@ -308,6 +313,79 @@ START_TEST(aborts_and_broken_sockets_end_with_one_close)
 }
 END_TEST
 
+static void close_hard(int fd)
+{
+    const struct linger at_once = {.l_onoff = 1};
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    close(fd);
+}
+
+static void close_softly(int fd)
+{
+    close(fd);
+}
+
+/* What ends it is us. */
+static void ask_for_the_end(int fd)
+{
+    struct view frame = frame_of(0x81, VIEW("abort"));
+    ck_assert_int_eq(send(fd, frame.p, frame.n, MSG_NOSIGNAL), (ssize_t)frame.n);
+}
+
+static void check_crowd_that_leaves(void (*leave)(int fd))
+{
+    enum { CROWD = 60 }; /* an upgrade takes the fixture 60 ms */
+    static int crowd[CROWD];
+    size_t more = leave == ask_for_the_end ? CROWD : 0;
+    for (size_t i = 0; i < CROWD; i++)
+        crowd[i] = fixture_upgrade(&f, "");
+    int other = fixture_upgrade(&f, "");
+    for (size_t i = 0; i < CROWD; i++)
+        leave(crowd[i]);
+    send_frame(other, 0x81, VIEW("hi"));
+    for (size_t turn = 0, closed = 0; turn < 10 * CROWD && f.closed < CROWD; turn++, closed = f.closed) {
+        loop_turn(f.loop);
+        ck_assert_uint_lt(f.closed - closed, CROWD / 10);
+        ck_assert(f.closed < CROWD / 10 || f.messages == more + 1);
+    }
+    ck_assert_uint_eq(f.closed, CROWD);
+    fixture_turn(&f, 20);
+    ck_assert_uint_eq(server_connections(f.server), 1);
+    expect(other, VIEW("\x81\x02hi"));
+    close(other);
+}
+
+START_TEST(a_crowd_that_leaves_at_once_holds_up_nobody)
+{
+    check_crowd_that_leaves(close_hard);
+}
+END_TEST
+
+START_TEST(nor_does_one_that_leaves_in_order)
+{
+    check_crowd_that_leaves(close_softly);
+}
+END_TEST
+
+START_TEST(nor_does_one_that_is_sent_away)
+{
+    check_crowd_that_leaves(ask_for_the_end);
+}
+END_TEST
+
+START_TEST(a_server_may_end_while_some_wait_to_leave)
+{
+    enum { CROWD = 40 };
+    int crowd[CROWD];
+    for (size_t i = 0; i < CROWD; i++)
+        crowd[i] = fixture_upgrade(&f, "");
+    for (size_t i = 0; i < CROWD; i++)
+        close(crowd[i]);
+    loop_turn(f.loop);
+    ck_assert(f.closed > 0 && f.closed < CROWD);
+}
+END_TEST
+
 Suite *suite_server_ws(void)
 {
     Suite *suite = suite_create("server_ws");
@@ -316,6 +394,10 @@ Suite *suite_server_ws(void)
     tcase_set_timeout(tc, 20);
     tcase_add_test(tc, frame_headers);
     tcase_add_test(tc, messages_come_in_whole);
+    tcase_add_test(tc, a_crowd_that_leaves_at_once_holds_up_nobody);
+    tcase_add_test(tc, nor_does_one_that_leaves_in_order);
+    tcase_add_test(tc, nor_does_one_that_is_sent_away);
+    tcase_add_test(tc, a_server_may_end_while_some_wait_to_leave);
     tcase_add_test(tc, what_breaks_the_protocol_is_closed_with_its_code);
     tcase_add_test(tc, text_that_ends_inside_a_character_is_refused_in_fragments_too);
     tcase_add_test(tc, closing_from_our_side);
