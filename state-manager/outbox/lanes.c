@@ -42,6 +42,13 @@ struct lane *lanes_get(struct lanes *l, struct store *store, const char *tenant_
     return lane;
 }
 
+bool lane_is_full(struct lane *lane)
+{
+    size_t most = lane->is_full ? lane->window / 2 + 1 : lane->window;
+    lane->is_full = lane->in_flight >= most;
+    return lane->is_full;
+}
+
 void lanes_make_due(struct lanes *l, struct lane *lane)
 {
     lane->more = true;

@@ -24,6 +24,7 @@ struct lane {
     size_t part;        /* events of the next one that were, too */
     size_t in_flight;   /* messages that the broker has not confirmed */
     size_t window;      /* at most so many */
+    bool is_full;       /* as lane_is_full() last found */
     uint64_t hash;      /* of its tenant, in the crowd */
     uint64_t confirmed; /* and up to here it has them */
     uint64_t marked;    /* and the store knows */
@@ -47,11 +48,9 @@ void lanes_init(struct lanes *l);
 void lanes_finish(struct lanes *l);
 /* The lane of a tenant; a new one starts where the store says. NULL and err: the store did not answer. */
 struct lane *lanes_get(struct lanes *l, struct store *store, const char *tenant_id, struct err *err);
-/* Whether it has to wait for the broker: more would only stand there in front of others' messages. */
-static inline bool lane_is_full(const struct lane *lane)
-{
-    return lane->in_flight >= lane->window;
-}
+/* Whether it has to wait for the broker: more would only stand there in front of others' messages. Who has
+ * come that far waits until half of them are confirmed, since for each part of an entry all of it is read. */
+bool lane_is_full(struct lane *lane);
 void lanes_make_due(struct lanes *l, struct lane *lane);
 /* The broker has an entry, or has refused one: then the lane goes on from what is confirmed, after a pause.
  */

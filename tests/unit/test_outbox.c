@@ -1,17 +1,18 @@
 /* The window of unconfirmed publishes: confirms come in any order, "confirmed up to" is only said when it is
- * true. */
+ * true; and how much of it a tenant may have. */
+#include "state-manager/outbox/lanes.h"
 #include "state-manager/outbox/window.h"
 #include "tests/unit/suites.h"
 #include <stdlib.h>
 
-struct lane {
+struct owner {
     uint64_t entry, rev;
     int events;
 };
 
 static void on_confirmed(void *ctx, void *owner, uint64_t entry, uint64_t rev)
 {
-    struct lane *lane = owner;
+    struct owner *lane = owner;
     (void)ctx;
     if (entry) {
         ck_assert_uint_eq(entry, lane->entry + 1); /* in order, none left out */
@@ -26,7 +27,7 @@ static void on_confirmed(void *ctx, void *owner, uint64_t entry, uint64_t rev)
 START_TEST(confirms_are_passed_on_in_order)
 {
     struct window w;
-    struct lane a = {0}, b = {0};
+    struct owner a = {0}, b = {0};
     window_init(&w);
     window_add(&w, 1, &a, 0, 0);
     window_add(&w, 2, &b, 0, 0);
@@ -50,7 +51,7 @@ END_TEST
 START_TEST(an_entry_without_events_waits_for_those_before_it)
 {
     struct window w;
-    struct lane a = {0};
+    struct owner a = {0};
     window_init(&w);
     ck_assert(!window_follow(&w, &a, 1)); /* nothing is out: it is complete now */
     window_add(&w, 1, &a, 0, 0);
@@ -68,7 +69,7 @@ START_TEST(any_order_of_confirms_ends_the_same)
 {
     enum { EVENTS = 3000, PER_ENTRY = 3 };
     struct window w;
-    struct lane lane = {0};
+    struct owner lane = {0};
     uint64_t tags[EVENTS];
     window_init(&w);
     srand((unsigned)_i);
@@ -110,7 +111,7 @@ static void on_refused(void *ctx, void *owner, size_t messages)
 START_TEST(a_refusal_is_its_owners_alone)
 {
     struct window w;
-    struct lane a = {0}, b = {0};
+    struct owner a = {0}, b = {0};
     struct refusals refusals = {0};
     window_init(&w);
     window_add(&w, 1, &a, 0, 0);
@@ -140,7 +141,7 @@ END_TEST
 START_TEST(many_are_refused_at_once)
 {
     struct window w;
-    struct lane a = {0}, b = {0};
+    struct owner a = {0}, b = {0};
     struct refusals refusals = {0};
     window_init(&w);
     window_add(&w, 1, &a, 0, 0);
@@ -159,6 +160,23 @@ START_TEST(many_are_refused_at_once)
 }
 END_TEST
 
+START_TEST(who_came_to_its_window_waits_until_half_is_confirmed)
+{
+    struct lane lane = {.window = 8};
+    for (; lane.in_flight < 8; lane.in_flight++)
+        ck_assert(!lane_is_full(&lane));
+    for (; lane.in_flight > 4; lane.in_flight--)
+        ck_assert(lane_is_full(&lane));
+    for (; lane.in_flight < 8; lane.in_flight++)
+        ck_assert(!lane_is_full(&lane));
+    ck_assert(lane_is_full(&lane));
+    lane = (struct lane){.window = 1, .in_flight = 1};
+    ck_assert(lane_is_full(&lane));
+    lane.in_flight = 0;
+    ck_assert(!lane_is_full(&lane));
+}
+END_TEST
+
 Suite *suite_outbox(void)
 {
     Suite *s = suite_create("outbox");
@@ -168,6 +186,7 @@ Suite *suite_outbox(void)
     tcase_add_loop_test(t, any_order_of_confirms_ends_the_same, 1, 6);
     tcase_add_test(t, a_refusal_is_its_owners_alone);
     tcase_add_test(t, many_are_refused_at_once);
+    tcase_add_test(t, who_came_to_its_window_waits_until_half_is_confirmed);
     suite_add_tcase(s, t);
     return s;
 }
