@@ -164,6 +164,7 @@ static void take_head(struct hub *h, struct tenant *t, struct head *item)
     offer_chain(h, t, item->latest);
     item->latest = NULL;
     settle(h, t);
+    tenant_settle_latest(t);
 }
 
 static void want_again(struct tenant *t, bool latest)
@@ -207,6 +208,8 @@ static void on_heads_failed(struct hub *h, struct news *n)
             continue;
         t->head_asked = false;
         want_again(t, n->heads->latest); /* at the next upkeep */
+        t->latest_due = 0;
+        tenant_settle_latest(t);
     }
 }
 
@@ -221,6 +224,7 @@ static void on_replay(struct hub *h, struct news *n)
     if (t->stream.ring.joint != joint)
         tenant_doubt_rooms(t);
     if (verdict == STREAM_APPENDED) {
+        t->latest_due = t->heads_seen + 1 + t->head_asked; /* what is asked already may say what was before */
         meter_add(REPLAYED, t->stream.at.seq - before);
         log_info("replayed", "tenant=%s from=%llu to=%llu entries=%llu", t->id, (unsigned long long)before,
                  (unsigned long long)t->stream.at.seq, (unsigned long long)(t->stream.ring.head - resets));
@@ -236,8 +240,10 @@ static void on_replay_failed(struct hub *h, struct news *n)
 {
     struct tenant *t = find(h, n->tenant_id);
     meter_add(RPC_FAILED, 1);
-    if (t)
-        stream_on_replay_failed(&t->stream, loop_now_ms(h->loop));
+    if (!t)
+        return;
+    stream_on_replay_failed(&t->stream, loop_now_ms(h->loop));
+    t->latest_due = 0;
 }
 
 static void on_past(struct hub *h, struct news *n)

@@ -184,6 +184,8 @@ struct session {
     struct list calls;       /* of its client's that wait for their answer: client_event.c */
     struct bucket messages, bytes; /* what the client says */
     bool present;                  /* counted in its tenant's presence */
+    bool awaits_latest;            /* values that stand before this place: they are being asked for */
+    uint64_t latest_before;
     int64_t expires_wall_ms;
     int64_t due[DUE_COUNT]; /* monotonic ms; 0: not */
     int64_t armed_ms;       /* when the timer fires; 0: it does not */

@@ -279,6 +279,7 @@ void tenant_tick(struct tenant *t)
 {
     say_fences(t);
     tenant_settle_rooms(t);
+    tenant_settle_latest(t);
     past_forget_old(&t->past, loop_now_ms(t->hub->loop));
     typing_tick(t->typing, loop_now_ms(t->hub->loop));
     presence_tick(t->presence, loop_now_ms(t->hub->loop));
@@ -327,14 +328,48 @@ static bool is_for(const struct tenant *t, const struct session *s, const struct
     return !event->rooms.n;
 }
 
-void tenant_send_latest(struct tenant *t, struct session *s)
+/* What was replayed out of the log may have lost values on the way, which the state-manager is asked for. Who
+ * comes from a gateway that has heard them must not be told older ones. */
+static bool is_latest_known(const struct tenant *t)
+{
+    return t->heads_seen >= t->latest_due || !t->hub->rpc_up;
+}
+
+/* What stands behind that place it hears out of the ring. */
+static void send_latest(struct tenant *t, struct session *s)
 {
     size_t at = 0;
     struct latest_value *value;
     struct position position = session_position(s);
     while (latest_next(&t->stream.latest, &at, &value))
-        if (is_for(t, s, &value->record->event))
+        if (value->place < s->latest_before && is_for(t, s, &value->record->event))
             session_send(s, latest_frame(value, s->form, &position));
+}
+
+void tenant_send_latest(struct tenant *t, struct session *s)
+{
+    s->latest_before = t->stream.ring.head;
+    s->awaits_latest = !is_latest_known(t);
+    t->latest_awaited |= s->awaits_latest;
+    if (!s->awaits_latest)
+        send_latest(t, s);
+}
+
+void tenant_settle_latest(struct tenant *t)
+{
+    if (!t->latest_awaited || !is_latest_known(t))
+        return;
+    t->latest_awaited = false;
+    for (size_t i = 0; i < t->everyone->count; i++) {
+        struct session *s = container_of(t->everyone->slots[i].member, struct session, member);
+        if (!s->awaits_latest)
+            continue;
+        s->awaits_latest = false;
+        send_latest(t, s);
+        if (s->state == SESSION_LIVE && !s->blocked)
+            tenant_requeue(t, s);
+        loop_wake_signal(t->hub->wake); /* which pumps */
+    }
 }
 
 void tenant_begin_history(struct tenant *t)

@@ -48,6 +48,8 @@ struct tenant {
     bool rooms_doubted;     /* the stream has jumped over what may be recorded of sessions that are here */
     uint64_t doubted_from;  /* seq behind that jump */
     uint64_t heads_seen;    /* answers so far */
+    uint64_t latest_due;    /* as many, and `latest` values are as new as the stream */
+    bool latest_awaited;    /* by sessions */
     int64_t empty_since_ms; /* 0: has sessions */
     struct past past;
     struct pace pace;
@@ -87,8 +89,10 @@ void tenant_doubt_rooms(struct tenant *t);
 void tenant_settle_rooms(struct tenant *t);
 /* About once a second. */
 void tenant_tick(struct tenant *t);
-/* Queues the newest `latest` values that the session may hear. */
+/* Queues the newest `latest` values that the session may hear; while they are being asked for, it has them
+ * later: tenant_settle_latest(). */
 void tenant_send_latest(struct tenant *t, struct session *s);
+void tenant_settle_latest(struct tenant *t);
 /* Tells the sessions concerned about what was appended to the ring since the last call; they are pumped by
  * tenant_flush(). */
 void tenant_mark(struct tenant *t);

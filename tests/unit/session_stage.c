@@ -176,6 +176,14 @@ const char *heard(const struct sink *k)
     return k->text.data ? k->text.data : "";
 }
 
+int times_heard(const struct sink *k, const char *text)
+{
+    int n = 0;
+    for (const char *at = heard(k); (at = strstr(at, text)); at++)
+        n++;
+    return n;
+}
+
 void sign_in(struct sink *k, const char *sub, const char *more)
 {
     struct buf b;

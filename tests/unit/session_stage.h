@@ -58,6 +58,8 @@ char *token_of(const char *sub, const char *more);
 /* The state-manager's answer to a question ("": none in time). */
 void settle(uint64_t token, const char *text);
 const char *heard(const struct sink *k);
+/* How often the text stands in that. */
+int times_heard(const struct sink *k, const char *text);
 /* The last question that was asked for somebody; "": none. */
 const char *asked(void);
 void forget_output(struct sink *k);

@@ -1,4 +1,5 @@
 /* Sessions: signing in, what each packet does, and what is due when. */
+#include "portal-gateway/core/news.h"
 #include "tests/unit/session_stage.h"
 #include "tests/unit/suites.h"
 #include <string.h>
@@ -59,6 +60,74 @@ START_TEST(latest_values_follow_the_hello)
     k = opened(&protocol_ws);
     sign_in(k, "u2", "");
     ck_assert_ptr_nonnull(strstr(heard(k), "\"secret\""));
+    gone(k);
+    gone(first);
+}
+END_TEST
+
+#define FIGURES ",\"class\":\"latest\",\"key\":\"k\",\"rev\":"
+
+static void lose_and_replay(uint64_t seq, size_t count)
+{
+    struct stream *s = &t1()->stream;
+    feed(seq + count, 1, "behind", "");
+    s->asking = true;
+    s->asked_after = s->at;
+    struct news *n = news_create(NEWS_REPLAY, "t1");
+    n->replay = (struct replay){.after = s->at, .head = {"e", seq + count}, .complete = true};
+    n->replay.records = stream_of(seq, count, "lost", "");
+    news_take(stage.hub, n);
+    ck_assert_uint_eq(s->at.seq, seq + count);
+}
+
+static struct news *about_heads(enum news_kind kind, uint64_t seq)
+{
+    struct news *n = news_create(kind, NULL);
+    n->heads = heads_create(1);
+    n->heads->count = 1;
+    n->heads->latest = true;
+    n->heads->items[0] = (struct head){
+        .tenant_id = "t1", .asked = t1()->stream.at, .head = {"e", seq}, .answered = kind == NEWS_HEADS};
+    stage.hub->heads_out++;
+    return n;
+}
+
+/* A `latest` value was lost with what is replayed; who comes from another gateway has heard it already. */
+START_TEST(behind_a_replay_newcomers_wait_for_the_newest_values)
+{
+    struct sink *first = live(&protocol_ws, "u1", ""), *k = opened(&protocol_ws);
+    news_take(stage.hub, news_create(NEWS_RPC_UP, NULL));
+    feed(0, 1, "figures", FIGURES "4");
+    lose_and_replay(11, 3);
+    sign_in(k, "u2", "");
+    ck_assert_int_eq(times_heard(k, "figures"), 0);
+    struct news *n = about_heads(NEWS_HEADS, 14);
+    n->heads->items[0].latest = stream_of(0, 1, "figures", FIGURES "5");
+    news_take(stage.hub, n);
+    flush();
+    ck_assert_int_eq(times_heard(k, "figures"), 1);
+    gone(k);
+    gone(first);
+}
+END_TEST
+
+START_TEST(and_hear_those_that_are_known_when_nobody_can_tell)
+{
+    struct sink *first = live(&protocol_ws, "u1", ""), *k = opened(&protocol_ws), *late;
+    news_take(stage.hub, news_create(NEWS_RPC_UP, NULL));
+    feed(0, 1, "figures", FIGURES "4");
+    lose_and_replay(11, 3);
+    sign_in(k, "u2", "");
+    ck_assert_int_eq(times_heard(k, "figures"), 0);
+    news_take(stage.hub, about_heads(NEWS_HEADS_FAILED, 0));
+    flush();
+    ck_assert_int_eq(times_heard(k, "figures"), 1);
+    lose_and_replay(15, 1);
+    news_take(stage.hub, news_create(NEWS_RPC_DOWN, NULL));
+    late = opened(&protocol_ws);
+    sign_in(late, "u3", "");
+    ck_assert_int_eq(times_heard(late, "figures"), 1);
+    gone(late);
     gone(k);
     gone(first);
 }
@@ -284,6 +353,8 @@ Suite *suite_session(void)
     tcase_add_test(t, is_held_until_the_stream_is_in_place);
     tcase_add_test(t, without_recovery_there_is_neither_pid_nor_offset);
     tcase_add_test(t, latest_values_follow_the_hello);
+    tcase_add_test(t, behind_a_replay_newcomers_wait_for_the_newest_values);
+    tcase_add_test(t, and_hear_those_that_are_known_when_nobody_can_tell);
     tcase_add_test(t, a_refused_token_is_told_in_the_protocols_way);
     tcase_add_test(t, a_user_has_a_bounded_number_of_sessions);
     tcase_add_loop_test(t, every_packet_has_its_effect, 0, (int)countof(packet_rows));
