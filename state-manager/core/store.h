@@ -201,9 +201,8 @@ struct store_ops {
                      bool with_changes, store_log_fn fn, void *ctx, struct err *err);
     /* Tenants whose log or figures are not all published. */
     bool (*unpublished)(struct store *s, store_tenant_fn fn, void *ctx, struct err *err);
-    /* Moves marks forward; need not be durable at once, since publishing again is harmless. None: asked while
-     * nobody's turn has come, whether writing works; a store may do then what all would wait for later.
-     * Writer.
+    /* Moves marks forward; need not be durable at once, since publishing again is harmless. With none: asks,
+     * while it is nobody's turn, whether writing works; a store may do then what all would wait for. Writer.
      */
     bool (*mark)(struct store *s, const struct mark *marks, size_t count, struct err *err);
 
