@@ -342,11 +342,15 @@ static void check_crowd_that_leaves(void (*leave)(int fd))
     int other = fixture_upgrade(&f, "");
     for (size_t i = 0; i < CROWD; i++)
         leave(crowd[i]);
-    send_frame(other, 0x81, VIEW("hi"));
-    for (size_t turn = 0, closed = 0; turn < 10 * CROWD && f.closed < CROWD; turn++, closed = f.closed) {
+    struct view hi = frame_of(0x81, VIEW("hi"));
+    ck_assert_int_eq(send(other, hi.p, hi.n, MSG_NOSIGNAL), (ssize_t)hi.n);
+    usleep(50000); /* so that it is not the kernel that is late */
+    size_t closed = 0;
+    for (size_t turn = 0; turn < 10 * CROWD && closed < CROWD; turn++) {
         loop_turn(f.loop);
         ck_assert_uint_lt(f.closed - closed, CROWD / 10);
-        ck_assert(f.closed < CROWD / 10 || f.messages == more + 1);
+        closed = f.closed;
+        ck_assert(closed < CROWD / 2 || f.messages == more + 1);
     }
     ck_assert_uint_eq(f.closed, CROWD);
     fixture_turn(&f, 20);
