@@ -36,7 +36,7 @@ START_TEST(without_recovery_there_is_neither_pid_nor_offset)
     struct sink *k = opened(&protocol_sio);
     sign_in(k, "u1", "");
     place("e", 10);
-    ck_assert_ptr_null(strstr(heard(k), "pid"));
+    ck_assert_ptr_null(strstr(heard(k), "\"pid\""));
     ck_assert_ptr_nonnull(strstr(heard(k), "\"rooms\":[\"user:u1\",\"role:agent\"]}]\n"));
     feed(11, 1, "next", "");
     ck_assert_ptr_nonnull(strstr(heard(k), "42[\"next\",11]\n"));
