@@ -272,10 +272,12 @@ static void go_further_out(struct session *s, const char *event, const struct re
 
 static void on_left(struct call *c, const struct answer *a)
 {
-    if (a->ok)
+    if (a->ok) {
+        session_left_at(c->s, json_path(a->body, "reply.offset"));
         go_further_out(c->s, c->event, &c->receipt, passage_of(c));
-    else
+    } else {
         refuse_client(c->s, c->event, &c->receipt, a->code, a->text);
+    }
 }
 
 static void go_out(struct session *s, const char *event, const struct receipt *receipt,

@@ -30,6 +30,16 @@ static void compare_generation(struct tenant *t, struct session *s, struct view 
         session_close(s, CLOSE_TAKEN_OVER);
 }
 
+/* The row may have come to what the session knows. */
+static void correct_rooms(struct session *s)
+{
+    const struct roster_row *row = roster_find(&s->tenant->roster, view_of(s->id));
+    if (row)
+        session_correct_rooms(s, row);
+    else
+        s->tenant->rooms_doubted = true;
+}
+
 static void take_session(struct tenant *t, const struct record *r, uint64_t place)
 {
     const struct view data = r->event.data;
@@ -47,6 +57,8 @@ static void take_session(struct tenant *t, const struct record *r, uint64_t plac
     bool in = json_is_true(json_get(data, "in"));
     if (in ? session_join_since(s, view_of(room), &since) : session_leave(s, view_of(room)))
         log_debug("room", "session=%s tenant=%s room=\"%s\" in=%d", s->id, t->id, room, in);
+    if (s->rooms_doubted)
+        correct_rooms(s);
 }
 
 /* --- portalcast:revoked --- */

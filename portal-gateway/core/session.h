@@ -182,6 +182,8 @@ struct session {
     struct sio_session *sio; /* of Socket.IO, when it has something to keep; NULL: nothing */
     struct guest *guest;     /* of its address; NULL: not counted */
     struct list calls;       /* of its client's that wait for their answer: client_event.c */
+    struct position left_at; /* where its newest leave is recorded */
+    bool rooms_doubted;      /* a row that knew less than that has been put off: session_correct_rooms() */
     struct bucket messages, bytes; /* what the client says */
     bool present;                  /* counted in its tenant's presence */
     bool awaits_latest;            /* values that stand before this place: they are being asked for */
@@ -245,8 +247,11 @@ bool session_is_in(const struct session *s, struct view room);
 /* Its record of a join stands at that offset ("<epoch>-<seq>"): it is in from there on; from now on when the
  * stream has passed that already. False: that is no offset. */
 bool session_joined_at(struct session *s, struct view room, const char *offset) MUSTCHECK;
+/* Its record of a leave stands at that offset. */
+void session_left_at(struct session *s, struct view offset);
 /* What is recorded of it has been read anew, because the stream has jumped over some of that: it is in the
- * rooms that are recorded. It is told when it may have missed something of one. */
+ * rooms that are recorded. It is told when it may have missed something of one. A row from before its newest
+ * leave is put off until the stream has come to that. */
 void session_correct_rooms(struct session *s, const struct roster_row *row);
 /* Somebody tries a door that is not his: says so in the log. The name is a stranger's, of any length. */
 void session_log_refused_room(const struct session *s, const char *room, const char *code);

@@ -110,6 +110,13 @@ bool session_leave(struct session *s, struct view room)
     return in && in->asked_for && room_leave(r, &s->member);
 }
 
+void session_left_at(struct session *s, struct view offset)
+{
+    struct position at;
+    if (position_read(offset, &at))
+        s->left_at = at;
+}
+
 bool session_is_in(const struct session *s, struct view room)
 {
     const struct room *r = room_find(&s->tenant->rooms, room);
@@ -142,6 +149,9 @@ void session_correct_rooms(struct session *s, const struct roster_row *row)
 {
     const struct position *at = &s->tenant->stream.at, stands = session_position(s);
     bool missed = false;
+    s->rooms_doubted = !strcmp(s->left_at.epoch, row->changed.epoch) && row->changed.seq < s->left_at.seq;
+    if (s->rooms_doubted)
+        return;
     for (unsigned i = s->member.count; i > 0; i--) { /* the last one takes the place of one that is left */
         const struct membership *in = &s->member.rooms[i - 1];
         if (has_left(s, row, in))

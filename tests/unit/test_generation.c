@@ -176,6 +176,28 @@ START_TEST(what_the_record_cannot_know_yet_stays)
 }
 END_TEST
 
+/* Left behind what is recorded, and told so; what else is recorded holds once the stream has come to that. */
+START_TEST(a_record_from_before_a_leave_is_put_off)
+{
+    struct sink *k = live(&protocol_sio, "u1", "");
+    hear_of_session(k->session->id, 11, IN(0));
+    say(k, "421[\"leave_conversation\",\"c_1\"]");
+    settle(stage.asked_token, "{\"ok\":true,\"reply\":{\"offset\":\"e-22\"}}");
+    jump_to(20);
+    feed(21, 1, "n", "");
+    forget_output(k);
+    answer_roster(k, "\"conversation:c_1\":\"e-11\",\"conversation:c_2\":\"e-14\"");
+    ck_assert(!session_is_in(k->session, VIEW("conversation:c_1")));
+    ck_assert(!session_is_in(k->session, VIEW("conversation:c_2")));
+    ck_assert_str_eq(heard(k), "");
+    hear_of_session(k->session->id, 22, ",\"room\":\"conversation:c_1\",\"in\":false");
+    ck_assert(!session_is_in(k->session, VIEW("conversation:c_1")));
+    ck_assert(session_is_in(k->session, VIEW("conversation:c_2")));
+    ck_assert_int_eq(times_heard(k, "42[\"resync\""), 1);
+    gone(k);
+}
+END_TEST
+
 START_TEST(a_record_that_could_not_be_read_is_asked_for_again)
 {
     struct sink *k = live(&protocol_sio, "u1", "");
@@ -208,6 +230,7 @@ Suite *suite_generation(void)
     tcase_add_test(t, who_has_been_given_up_is_not_pinged_either);
     tcase_add_test(t, rooms_are_as_recorded_behind_a_jump);
     tcase_add_test(t, what_the_record_cannot_know_yet_stays);
+    tcase_add_test(t, a_record_from_before_a_leave_is_put_off);
     tcase_add_test(t, a_record_that_could_not_be_read_is_asked_for_again);
     suite_add_tcase(s, t);
     return s;
