@@ -21,7 +21,7 @@ struct lane {
     struct list node; /* in lanes.due while there may be something to publish */
     char tenant_id[TENANT_ID_MAX + 1];
     uint64_t sent;      /* entries up to here were handed to the broker */
-    size_t part;        /* events of the next one that were, too */
+    size_t part;        /* bytes of the next one's events that were, too */
     size_t in_flight;   /* messages that the broker has not confirmed */
     size_t window;      /* at most so many */
     bool is_full;       /* as lane_is_full() last found */
@@ -49,7 +49,7 @@ void lanes_finish(struct lanes *l);
 /* The lane of a tenant; a new one starts where the store says. NULL and err: the store did not answer. */
 struct lane *lanes_get(struct lanes *l, struct store *store, const char *tenant_id, struct err *err);
 /* Whether it has to wait for the broker: more would only stand there in front of others' messages. Who has
- * come that far waits until half of them are confirmed, since for each part of an entry all of it is read. */
+ * come that far waits until half of them are confirmed: each turn begins with reading the log. */
 bool lane_is_full(struct lane *lane);
 void lanes_make_due(struct lanes *l, struct lane *lane);
 /* The broker has an entry, or has refused one: then the lane goes on from what is confirmed, after a pause.

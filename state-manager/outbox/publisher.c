@@ -89,43 +89,44 @@ static bool publish_enriched(void *ctx, struct view id, struct view body)
     return true;
 }
 
-/* The events that were not sent yet, while it may; lane->part says how many were. */
+/* The events that were not sent yet, while it may; lane->part says up to where they were. */
 static bool publish_events(struct publisher *p, struct lane *lane, struct view events, size_t *left,
-                           struct err *err)
+                           bool *all, struct err *err)
 {
     struct view body;
-    size_t i = 0;
     uint64_t tag = 0;
-    for (struct json_iter it = json_iter(events); json_next_element(&it, &body); i++) {
-        if (i < lane->part)
-            continue;
+    struct json_iter it = json_iter(events);
+    if (lane->part)
+        it.rest = (struct view){events.p + lane->part, events.n - 1 - lane->part};
+    for (*all = false; json_next_element(&it, &body); lane->part = (size_t)(it.rest.p - events.p)) {
         if (!*left || lane_is_full(lane) || !publisher_has_room(p))
             return true;
         if (!publish_body(p, lane->tenant_id, body, &tag, err))
             return false;
         sent_one(p, lane, tag, 0);
-        lane->part++;
         --*left;
     }
-    lane->part = SIZE_MAX;
+    *all = true;
     return true;
 }
 
-/* An entry, or a part of it when it is long: then lane->part says so. */
-static bool publish_entry(struct publisher *p, struct lane *lane, uint64_t n, struct view events,
-                          struct view changes, size_t *left, struct err *err)
+/* An entry, or a part of it when it is long: then it is not lane->sent. */
+static bool publish_entry(struct publisher *p, struct lane *lane, const struct reading_entry *entry,
+                          size_t *left, struct err *err)
 {
+    bool all;
     struct enriching enriching = {p, lane, err};
-    if (!publish_events(p, lane, events, left, err))
+    if (!publish_events(p, lane, entry->events, left, &all, err))
         return false;
-    if (lane->part != SIZE_MAX)
+    if (!all)
         return true;
     lane->part = 0;
-    if (p->enriches && !enrich_entry(lane->tenant_id, events, changes, publish_enriched, &enriching))
+    if (p->enriches &&
+        !enrich_entry(lane->tenant_id, entry->events, entry->changes, publish_enriched, &enriching))
         return false;
-    if (!window_follow(&p->window, lane, n))
-        lanes_confirm(lane, n);
-    lane->sent = n;
+    if (!window_follow(&p->window, lane, entry->n))
+        lanes_confirm(lane, entry->n);
+    lane->sent = entry->n;
     return true;
 }
 
@@ -136,29 +137,48 @@ bool publisher_has_room(struct publisher *p)
     return !p->stuffed;
 }
 
+static struct reading_entry entry_of(const struct reading *reading, size_t i)
+{
+    const char *bytes = reading->batch->data;
+    size_t start = i ? reading->entry[i - 1].end : 0, events_end = reading->entry[i].events_end;
+    return (struct reading_entry){reading->entry[i].n,
+                                  {bytes + start, events_end - start},
+                                  {bytes + events_end, reading->entry[i].end - events_end}};
+}
+
+static void keep(struct publisher *p, const struct lane *lane, const struct reading_entry *entry)
+{
+    struct buf bytes = p->kept.bytes;
+    p->kept.lane = lane;
+    p->kept.after = lane->sent;
+    p->kept.entry = *entry;
+    p->kept.bytes = p->batch;
+    p->batch = bytes;
+}
+
 /* Publishes the lane's next entries, as many as there is room for. */
 bool publish_lane(struct publisher *p, struct lane *lane, struct err *err)
 {
     struct reading reading = {.batch = &p->batch};
+    size_t left = EVENTS_PER_TURN, i = 0;
+    lane->used_at_ms = clock_mono_ms();
+    lane->more = true;
+    if (lane->part && p->kept.lane == lane && p->kept.after == lane->sent)
+        return publish_entry(p, lane, &p->kept.entry, &left, err);
     buf_clear(&p->batch);
     p->unread = !p->store->ops->read_log(p->store, lane->tenant_id, LOG_BY_ENTRY, lane->sent, p->enriches,
                                          on_entry, &reading, err);
     if (p->unread)
         return false;
-    size_t start = 0, left = EVENTS_PER_TURN, i = 0;
-    for (; i < reading.entries; i++) {
-        if (!left || lane_is_full(lane) || !publisher_has_room(p))
-            break;
-        size_t events_end = reading.entry[i].events_end, end = reading.entry[i].end;
-        struct view events = {p->batch.data + start, events_end - start};
-        struct view changes = {p->batch.data + events_end, end - events_end};
-        if (!publish_entry(p, lane, reading.entry[i].n, events, changes, &left, err))
+    for (; i < reading.entries && left && !lane_is_full(lane) && publisher_has_room(p); i++) {
+        struct reading_entry entry = entry_of(&reading, i);
+        if (!publish_entry(p, lane, &entry, &left, err))
             return false;
-        if (lane->part)
-            break;
-        start = reading.entry[i].end;
+        if (lane->sent != entry.n) {
+            keep(p, lane, &entry);
+            return true;
+        }
     }
-    lane->used_at_ms = clock_mono_ms();
     lane->more = i < reading.entries || reading.entries == EVENTS_PER_TURN ||
                  reading.events >= EVENTS_PER_TURN || p->batch.len >= READ_AHEAD_BYTES;
     return true;

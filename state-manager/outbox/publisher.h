@@ -14,6 +14,12 @@
 
 enum { FIGURES_EVERY_MS = 1000 /* of one tenant, at most */ };
 
+/* What is read of the log: one entry. */
+struct reading_entry {
+    uint64_t n;
+    struct view events, changes; /* into the buffer that it was read to */
+};
+
 struct publisher {
     char *exchange;
     struct store *store;
@@ -23,6 +29,13 @@ struct publisher {
     bool stuffed;     /* the socket was full */
     bool unread;      /* it was the store that failed last, not the broker */
     struct buf batch; /* bodies read from the log, one after the other */
+    /* The last entry that went out in part only, so that it is not read once more for each part. */
+    struct {
+        const struct lane *lane;
+        uint64_t after; /* its lane's `sent` */
+        struct reading_entry entry;
+        struct buf bytes;
+    } kept;
 };
 
 /* Who waited for room in the socket would not hear why there is none. */

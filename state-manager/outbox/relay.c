@@ -56,6 +56,7 @@ struct relay *relay_create(const struct relay_options *options, struct err *err)
     lanes_init(&r->lanes);
     window_init(&r->out.window);
     buf_init(&r->out.batch, 4 * (size_t)ENTRY_BYTES_MAX);
+    buf_init(&r->out.kept.bytes, 4 * (size_t)ENTRY_BYTES_MAX);
     r->news = mailbox_create(NEWS_MAX, NULL, NULL);
     mailbox_fd(r->news);
     r->out.broker = broker_create(options->amqp_url, "state-manager relay", err);
@@ -79,6 +80,7 @@ void relay_destroy(struct relay *r)
     mailbox_destroy(r->news, discard_news);
     window_finish(&r->out.window);
     buf_free(&r->out.batch);
+    buf_free(&r->out.kept.bytes);
     broker_destroy(r->out.broker);
     store_close(r->out.store);
     free(r->out.exchange);

@@ -13,9 +13,10 @@ void window_finish(struct window *w)
     window_init(w);
 }
 
-bool window_full(const struct window *w)
+bool window_full(struct window *w)
 {
-    return w->count >= WINDOW_FULL;
+    w->is_full = w->count >= (w->is_full ? WINDOW_OPENS : WINDOW_FULL);
+    return w->is_full;
 }
 
 static struct window_record *record_at(const struct window *w, size_t i)

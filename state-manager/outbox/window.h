@@ -10,7 +10,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { WINDOW_FULL = 1024 /* records; a turn that has begun may go over it */ };
+enum {
+    WINDOW_FULL = 1024, /* records; a turn that has begun may go over it */
+    WINDOW_OPENS = 896  /* once it was full: a few at a time are dear, since each turn begins with reading */
+};
 
 struct window_record {
     uint64_t tag;   /* the broker's */
@@ -23,11 +26,12 @@ struct window_record {
 struct window {
     struct window_record *records;
     size_t first, count, cap; /* a ring */
+    bool is_full;             /* as window_full() last found */
 };
 
 void window_init(struct window *w);
 void window_finish(struct window *w);
-bool window_full(const struct window *w);
+bool window_full(struct window *w);
 void window_add(struct window *w, uint64_t tag, void *owner, uint64_t entry, uint64_t rev);
 /* A record that is no message: the entry is complete once everything before it is confirmed. False: nothing
  * is before it, so it is complete now. */

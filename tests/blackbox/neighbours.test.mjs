@@ -128,11 +128,28 @@ describe('the store', () => {
 });
 
 describe('the exchange', () => {
+  const array = (length) => post('/api/v1/events', bearer(FLOOD, 'service'), JSON.stringify(Array.from({ length }, (_, n) => ({ event: 'noise', data: { n } }))));
+  // What it costs the relay to publish that many events, in arrays of that length.
+  async function costOf(events, length) {
+    const [had, ticks] = [world.tap.events.length, world.sm.ticks('relay')];
+    let left = events / length;
+    const all = Array.from({ length: 10 }, () => new Line(world.sm.port));
+    for (const line of all) (line.onAnswer = () => left-- > 0 && line.socket.write(array(length)))();
+    await until('all', () => world.tap.events.length - had >= events, 30000);
+    all.forEach((one) => one.end());
+    return world.sm.ticks('relay') - ticks;
+  }
+
+  test('events in long arrays cost the relay what they cost in short ones', async () => {
+    const short = await costOf(40000, 20), long = await costOf(40000, 500);
+    console.log(`# ${long} ticks for long ones, ${short} for short ones`);
+    assert.ok(long < 1.5 * short, `${long} ticks for long ones, ${short} for short ones`);
+  });
+
   test('an event overtakes most of those that a neighbour has published before', async () => {
     await calm();
     const had = world.tap.events.length;
-    const array = post('/api/v1/events', bearer(FLOOD, 'service'), JSON.stringify(Array.from({ length: 500 }, (_, n) => ({ event: 'noise', data: { n } }))));
-    const all = Array.from({ length: 10 }, () => { const line = new Line(world.sm.port); line.socket.write(array); return line; });
+    const all = Array.from({ length: 10 }, () => { const line = new Line(world.sm.port); line.socket.write(array(500)); return line; });
     await until('one of them', () => served(all));
     await calm('overtakes');
     const at = await until('the event', () => world.tap.events.findIndex((e) => e.body.type === 'overtakes') + 1);

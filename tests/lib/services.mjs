@@ -118,6 +118,13 @@ export class Service {
     return fs.readdirSync(`/proc/${this.pid}/task`).length;
   }
 
+  // Ticks of the processor that its threads of that name have used.
+  ticks(thread) {
+    const stats = fs.readdirSync(`/proc/${this.pid}/task`).map((t) => fs.readFileSync(`/proc/${this.pid}/task/${t}/stat`, 'utf8'));
+    const used = stats.filter((text) => text.includes(`(${thread})`)).map((text) => text.slice(text.lastIndexOf(')')).split(' '));
+    return used.reduce((sum, fields) => sum + Number(fields[12]) + Number(fields[13]), 0);
+  }
+
   // {name or name{label="x"}: number}
   async metrics() {
     const { body } = await this.probe('/metrics');

@@ -177,6 +177,26 @@ START_TEST(who_came_to_its_window_waits_until_half_is_confirmed)
 }
 END_TEST
 
+START_TEST(a_full_window_opens_when_some_are_free)
+{
+    struct window w;
+    struct owner owner = {0};
+    window_init(&w);
+    for (uint64_t tag = 1; tag <= WINDOW_FULL; tag++) {
+        ck_assert(!window_full(&w));
+        window_add(&w, tag, &owner, 0, 0);
+    }
+    for (uint64_t tag = 1; tag <= WINDOW_FULL - WINDOW_OPENS; tag++) {
+        ck_assert(window_full(&w));
+        window_ack(&w, tag, false, on_confirmed, NULL);
+    }
+    ck_assert(window_full(&w));
+    window_ack(&w, WINDOW_FULL - WINDOW_OPENS + 1, false, on_confirmed, NULL);
+    ck_assert(!window_full(&w));
+    window_finish(&w);
+}
+END_TEST
+
 Suite *suite_outbox(void)
 {
     Suite *s = suite_create("outbox");
@@ -187,6 +207,7 @@ Suite *suite_outbox(void)
     tcase_add_test(t, a_refusal_is_its_owners_alone);
     tcase_add_test(t, many_are_refused_at_once);
     tcase_add_test(t, who_came_to_its_window_waits_until_half_is_confirmed);
+    tcase_add_test(t, a_full_window_opens_when_some_are_free);
     suite_add_tcase(s, t);
     return s;
 }
