@@ -122,11 +122,23 @@ static bool check_reply(struct broker *b, amqp_rpc_reply_t reply, const char *wh
     return err_wrap(err, what);
 }
 
+static bool wait_socket(const struct broker *b, short events, int timeout_ms)
+{
+    struct pollfd fd = {.fd = amqp_get_sockfd(b->conn), .events = events};
+    return poll(&fd, 1, timeout_ms) > 0;
+}
+
 /* Waits until the socket has room for a frame. */
 static bool wait_room(struct broker *b, int timeout_ms)
 {
-    struct pollfd fd = {.fd = amqp_get_sockfd(b->conn), .events = POLLOUT};
-    return poll(&fd, 1, timeout_ms) > 0;
+    return wait_socket(b, POLLOUT, timeout_ms);
+}
+
+bool broker_is_silent(const struct broker *b)
+{
+    int64_t heartbeat_ms = 1000 * (int64_t)amqp_get_heartbeat(b->conn);
+    return heartbeat_ms && clock_mono_ms() - b->heard_ms > heartbeat_ms + heartbeat_ms / 2 &&
+           !wait_socket(b, POLLIN, 0);
 }
 
 bool broker_has_room(struct broker *b)
@@ -147,7 +159,10 @@ bool broker_ready_to_send(struct broker *b, struct err *err)
 {
     if (!b->conn)
         return err_set(err, ERR_UNAVAILABLE, "not connected to the broker");
-    if (wait_room(b, BROKER_CALL_MS))
+    bool has_room = wait_room(b, BROKER_CALL_MS);
+    if (has_room && broker_is_silent(b))
+        return broker_fail_status(b, AMQP_STATUS_HEARTBEAT_TIMEOUT, err);
+    if (has_room)
         return true;
     broker_drop(b);
     return err_set(err, ERR_TIMEOUT, "the broker has read nothing for %d s", BROKER_CALL_MS / 1000);

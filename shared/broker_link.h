@@ -57,8 +57,12 @@ bool broker_fail_method(struct broker *b, const struct amqp_method_t_ *method, s
 /* Gathers what is sent next into full segments, or sends off what has gathered: many small messages then cost
  * both sides less. */
 void broker_cork(struct broker *b, bool on);
-/* Before everything that sends: open, and room in the socket. A broker with an alarm reads nothing, perhaps
- * for hours. */
+/* Whether nothing has come for so long that the connection must be dead. Sooner than the library finds that:
+ * whatever is sent once its own deadline, twice the heartbeat's interval, is over makes rabbitmq-c 0.11 wait
+ * for something to read without any end (its "now" in amqp_try_recv() is "never"). */
+bool broker_is_silent(const struct broker *b);
+/* Before everything that sends: open, not silent, and room in the socket. A broker with an alarm reads
+ * nothing, perhaps for hours. */
 bool broker_ready_to_send(struct broker *b, struct err *err) MUSTCHECK;
 
 #endif

@@ -305,13 +305,6 @@ bool broker_has_more(struct broker *b)
     return b->conn && (amqp_frames_enqueued(b->conn) || amqp_data_in_buffer(b->conn));
 }
 
-/* The library's own clock for the broker's heartbeats does not run while we wait ourselves. */
-static bool is_silent(const struct broker *b, int64_t now_ms)
-{
-    int heartbeat_s = amqp_get_heartbeat(b->conn);
-    return heartbeat_s && now_ms - b->heard_ms > 2000 * (int64_t)heartbeat_s;
-}
-
 /* Ends the life of what the last call returned. */
 static void release_last(struct broker *b)
 {
@@ -343,7 +336,7 @@ enum broker_happening broker_next(struct broker *b, int timeout_ms, int wake_fd,
         now_ms = clock_mono_ms();
         if (readable)
             b->heard_ms = now_ms;
-        if (is_silent(b, now_ms))
+        if (broker_is_silent(b))
             return lost(b, AMQP_STATUS_HEARTBEAT_TIMEOUT, err);
     }
 }

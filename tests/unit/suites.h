@@ -9,6 +9,7 @@
     X(backoff)       \
     X(backup)        \
     X(base)          \
+    X(broker)        \
     X(calls)         \
     X(client_event)  \
     X(client_rooms)  \
