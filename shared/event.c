@@ -52,19 +52,36 @@ void event_routing_key(const char *tenant_id, const char *type, char out[static 
     snprintf(out, EVENT_ROUTING_KEY_SIZE, "tenant.%s.%s", tenant_id, type);
 }
 
-/* An optional string member into a fixed array: absent and null leave it empty. */
-static bool read_optional(struct view object, const char *key, char *out, size_t size)
+/* The members of a body. */
+#define MEMBERS(X) \
+    X(tenantId)    \
+    X(type)        \
+    X(id)          \
+    X(epoch)       \
+    X(key)         \
+    X(except)      \
+    X(seq)         \
+    X(rev)         \
+    X(class)       \
+    X(rooms)       \
+    X(data)        \
+    X(at)
+#define MEMBER_INDEX(name) MEMBER_##name,
+#define MEMBER_NAME(name)  #name,
+enum { MEMBERS(MEMBER_INDEX) MEMBER_COUNT };
+static const char *const member_names[] = {MEMBERS(MEMBER_NAME)};
+
+/* An optional string into a fixed array: absent and null leave it empty. */
+static bool read_optional(struct view value, char *out, size_t size)
 {
-    struct view value = json_get(object, key);
     out[0] = 0;
     if (json_type(value) == JSON_NONE || json_type(value) == JSON_NULL)
         return true;
     return json_copy_string(value, out, size);
 }
 
-static bool read_unsigned(struct view object, const char *key, uint64_t *out)
+static bool read_unsigned(struct view value, uint64_t *out)
 {
-    struct view value = json_get(object, key);
     *out = 0;
     if (json_type(value) == JSON_NONE || json_type(value) == JSON_NULL)
         return true;
@@ -75,9 +92,8 @@ static bool read_unsigned(struct view object, const char *key, uint64_t *out)
     return true;
 }
 
-static bool read_class(struct view body, struct event *out)
+static bool read_class(struct view value, struct event *out)
 {
-    struct view value = json_get(body, "class");
     out->class = out->seq ? EVENT_DURABLE : EVENT_EPHEMERAL;
     if (json_type(value) == JSON_NONE)
         return true;
@@ -91,9 +107,9 @@ static bool read_class(struct view body, struct event *out)
     return false;
 }
 
-static bool read_rooms(struct view body, struct event *out)
+static bool read_rooms(struct view rooms, struct event *out)
 {
-    out->rooms = json_get(body, "rooms");
+    out->rooms = rooms;
     struct view first;
     struct json_iter it = json_iter(out->rooms);
     if (json_type(out->rooms) == JSON_NONE || json_type(out->rooms) == JSON_NULL ||
@@ -115,39 +131,40 @@ static bool read_type(struct view string, struct event *out)
                        : event_type_valid(type);
 }
 
-static bool read_names(struct view body, struct event *out, struct err *err)
+static bool read_names(const struct view *members, struct event *out, struct err *err)
 {
-    if (!json_copy_string(json_get(body, "tenantId"), out->tenant_id, sizeof out->tenant_id) ||
+    if (!json_copy_string(members[MEMBER_tenantId], out->tenant_id, sizeof out->tenant_id) ||
         !tenant_id_valid(view_of(out->tenant_id)))
         return err_set(err, ERR_INVALID, "tenantId is missing or breaks its rule");
-    if (!read_type(json_get(body, "type"), out))
+    if (!read_type(members[MEMBER_type], out))
         return err_set(err, ERR_INVALID, "type is missing or breaks its rule");
-    if (!read_optional(body, "id", out->id, sizeof out->id) ||
-        !read_optional(body, "epoch", out->epoch, sizeof out->epoch) ||
-        !read_optional(body, "key", out->key, sizeof out->key) ||
-        !read_optional(body, "except", out->except, sizeof out->except))
+    if (!read_optional(members[MEMBER_id], out->id, sizeof out->id) ||
+        !read_optional(members[MEMBER_epoch], out->epoch, sizeof out->epoch) ||
+        !read_optional(members[MEMBER_key], out->key, sizeof out->key) ||
+        !read_optional(members[MEMBER_except], out->except, sizeof out->except))
         return err_set(err, ERR_INVALID, "id, epoch, key and except are strings within their sizes");
     return true;
 }
 
-static bool read_place(struct view body, struct event *out, struct err *err)
+static bool read_place(const struct view *members, struct event *out, struct err *err)
 {
-    if (!read_unsigned(body, "seq", &out->seq) || !read_unsigned(body, "rev", &out->rev))
+    if (!read_unsigned(members[MEMBER_seq], &out->seq) || !read_unsigned(members[MEMBER_rev], &out->rev))
         return err_set(err, ERR_INVALID, "seq and rev are non-negative integers");
     if (*out->epoch && !view_is_name(view_of(out->epoch), EPOCH_MAX, "")) /* it becomes part of an offset */
         return err_set(err, ERR_INVALID, "epoch breaks its rule");
     if (!out->seq)
         out->epoch[0] = 0;
-    if (!read_class(body, out) || (out->class == EVENT_LATEST && !*out->key) || (out->seq && !*out->epoch))
+    if (!read_class(members[MEMBER_class], out) || (out->class == EVENT_LATEST && !*out->key) ||
+        (out->seq && !*out->epoch))
         return err_set(err, ERR_INVALID, "class is unknown, or key or epoch is missing for it");
-    if (!read_rooms(body, out))
+    if (!read_rooms(members[MEMBER_rooms], out))
         return err_set(err, ERR_INVALID, "rooms is no array of 1 to %d room names", EVENT_ROOMS_MAX);
     return true;
 }
 
 bool event_decode(struct view text, struct event *out, struct err *err)
 {
-    struct view body;
+    struct view body, members[MEMBER_COUNT];
     *out = (struct event){0};
     if (text.n > EVENT_BODY_MAX)
         return err_set(err, ERR_TOO_LARGE, "an event body of %zu bytes", text.n);
@@ -155,12 +172,13 @@ bool event_decode(struct view text, struct event *out, struct err *err)
         return false;
     if (json_type(body) != JSON_OBJECT)
         return err_set(err, ERR_INVALID, "an event is a JSON object");
-    if (!read_names(body, out, err) || !read_place(body, out, err))
+    json_get_several(body, member_names, members, MEMBER_COUNT);
+    if (!read_names(members, out, err) || !read_place(members, out, err))
         return false;
-    out->data = json_get(body, "data");
+    out->data = members[MEMBER_data];
     if (!out->data.n)
         out->data = VIEW("null");
-    out->at = json_get(body, "at");
+    out->at = members[MEMBER_at];
     return true;
 }
 

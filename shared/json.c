@@ -363,6 +363,17 @@ struct view json_get(struct view object, const char *key)
     return found;
 }
 
+void json_get_several(struct view object, const char *const keys[], struct view values[], size_t count)
+{
+    struct view name, value;
+    for (size_t i = 0; i < count; i++)
+        values[i] = (struct view){NULL, 0};
+    for (struct json_iter it = json_iter(object); json_next_member(&it, &name, &value);)
+        for (size_t i = 0; i < count; i++)
+            if (json_string_is(name, keys[i]))
+                values[i] = value;
+}
+
 struct view json_path(struct view object, const char *dotted)
 {
     struct view rest = view_of(dotted), part;

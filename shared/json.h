@@ -49,6 +49,8 @@ bool json_string_is(struct view string, const char *text);
 
 /* Member of an object; an empty slice when there is none or this is no object. */
 struct view json_get(struct view object, const char *key);
+/* Several at once, for objects that are read often: values[i] is the member keys[i]. */
+void json_get_several(struct view object, const char *const keys[], struct view values[], size_t count);
 /* Member of a member: "value.metadata.phone_number_id". */
 struct view json_path(struct view object, const char *dotted);
 

@@ -7,10 +7,9 @@
 
 enum { EVENT_DATA_MAX = EVENT_BODY_MAX / 4 };
 
-static bool read_class(struct view one, enum event_class *out)
+static bool read_class(struct view value, enum event_class *out)
 {
     static const enum event_class all[] = {EVENT_DURABLE, EVENT_LATEST, EVENT_EPHEMERAL};
-    struct view value = json_get(one, "class");
     *out = EVENT_DURABLE;
     if (json_type(value) == JSON_NONE)
         return true;
@@ -47,27 +46,30 @@ static bool read_key(struct view value, struct event_draft *draft, char key[stat
 static bool read_event(struct view one, struct event_draft *draft, char type[static EVENT_TYPE_MAX + 1],
                        char key[static EVENT_KEY_MAX + 1], struct err *err)
 {
+    enum { EVENT, CLASS, ROOMS, DATA, KEY, MEMBERS };
+    static const char *const names[MEMBERS] = {"event", "class", "rooms", "data", "key"};
+    struct view values[MEMBERS];
     *draft = (struct event_draft){.type = type};
     if (json_type(one) != JSON_OBJECT)
         return err_set(err, ERR_INVALID, "an event must be a JSON object");
-    if (!json_copy_string(json_get(one, "event"), type, EVENT_TYPE_MAX + 1) ||
-        !event_type_valid(view_of(type)))
+    json_get_several(one, names, values, MEMBERS);
+    if (!json_copy_string(values[EVENT], type, EVENT_TYPE_MAX + 1) || !event_type_valid(view_of(type)))
         return err_set(err, ERR_INVALID,
                        "event must be 1 to %d of letters, digits, '_', '.', ':', '-', and no reserved name",
                        EVENT_TYPE_MAX);
-    if (!read_class(one, &draft->class))
+    if (!read_class(values[CLASS], &draft->class))
         return err_set(err, ERR_INVALID, "class must be durable, latest or ephemeral");
-    draft->rooms = json_get(one, "rooms");
+    draft->rooms = values[ROOMS];
     if (json_type(draft->rooms) == JSON_NONE || json_type(draft->rooms) == JSON_NULL ||
         is_empty_array(draft->rooms))
         draft->rooms = (struct view){NULL, 0};
     else if (!event_rooms_valid(draft->rooms))
         return err_set(err, ERR_INVALID, "rooms must be an array of at most %d names of 1 to %d bytes",
                        EVENT_ROOMS_MAX, EVENT_ROOM_BYTES_MAX);
-    draft->data = json_get(one, "data");
+    draft->data = values[DATA];
     if (draft->data.n > EVENT_DATA_MAX)
         return err_set(err, ERR_INVALID, "data is over %d bytes", EVENT_DATA_MAX);
-    return read_key(json_get(one, "key"), draft, key, err);
+    return read_key(values[KEY], draft, key, err);
 }
 
 static void put_result(struct json_writer *w, const struct emitted *e)

@@ -22,9 +22,11 @@ static void log_event_out(struct view body)
 static bool publish_body(struct publisher *p, const char *tenant_id, struct view body, uint64_t *tag,
                          struct err *err)
 {
+    static const char *const names[] = {"type", "id"};
+    struct view values[countof(names)];
     char type[EVENT_TYPE_MAX + 1], id[EVENT_ID_MAX + 1], key[EVENT_ROUTING_KEY_SIZE];
-    if (!json_copy_string(json_get(body, "type"), type, sizeof type) ||
-        !json_copy_string(json_get(body, "id"), id, sizeof id))
+    json_get_several(body, names, values, countof(names));
+    if (!json_copy_string(values[0], type, sizeof type) || !json_copy_string(values[1], id, sizeof id))
         return err_set(err, ERR_INTERNAL, "a body in the log has no type or no id");
     event_routing_key(tenant_id, type, key);
     struct broker_message message = {.exchange = view_of(p->exchange),

@@ -85,6 +85,13 @@ START_TEST(json_walks_slices)
     ck_assert(json_string_is(json_path(doc, "m.p.q"), "deep"));
     ck_assert_int_eq(json_type(json_path(doc, "m.x.q")), JSON_NONE);
     ck_assert_int_eq(json_type(json_get(json_get(doc, "n"), "a")), JSON_NONE);
+    static const char *const keys[] = {"dup", "none", "ab", "n"};
+    struct view values[countof(keys)];
+    json_get_several(doc, keys, values, countof(keys));
+    for (size_t i = 0; i < countof(keys); i++)
+        ck_assert(view_eq(values[i], json_get(doc, keys[i])));
+    json_get_several(values[3], keys, values, countof(keys));
+    ck_assert_ptr_null(values[3].p);
 }
 END_TEST
 
