@@ -42,6 +42,11 @@ struct lane *lanes_get(struct lanes *l, struct store *store, const char *tenant_
     return lane;
 }
 
+void lane_set_window(struct lane *lane, bool others_are_there)
+{
+    lane->window = !others_are_there ? LANE_WINDOW : lane->part ? LANE_WINDOW_OF_PARTS : LANE_WINDOW_SHARED;
+}
+
 bool lane_is_full(struct lane *lane)
 {
     size_t most = lane->is_full ? lane->window / 2 + 1 : lane->window;

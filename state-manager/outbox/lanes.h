@@ -14,8 +14,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Messages of one tenant in flight; and while other tenants are there, behind whose messages theirs stand. */
-enum { LANE_WINDOW = 2048, LANE_WINDOW_SHARED = 32 };
+/* Messages of one tenant in flight; and while other tenants are there, whose messages stand behind them: so
+ * many, and fewer of an entry that goes out in parts, which has hundreds. */
+enum { LANE_WINDOW = 2048, LANE_WINDOW_SHARED = 32, LANE_WINDOW_OF_PARTS = 8 };
 
 struct lane {
     struct list node; /* in lanes.due while there may be something to publish */
@@ -48,6 +49,8 @@ void lanes_init(struct lanes *l);
 void lanes_finish(struct lanes *l);
 /* The lane of a tenant; a new one starts where the store says. NULL and err: the store did not answer. */
 struct lane *lanes_get(struct lanes *l, struct store *store, const char *tenant_id, struct err *err);
+/* What it may have in flight from now on. */
+void lane_set_window(struct lane *lane, bool others_are_there);
 /* Whether it has to wait for the broker: more would only stand there in front of others' messages. Who has
  * come that far waits until half of them are confirmed: each turn begins with reading the log. */
 bool lane_is_full(struct lane *lane);

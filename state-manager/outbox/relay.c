@@ -176,8 +176,7 @@ static bool publish_due(struct relay *r, struct err *err)
         struct lane *lane = container_of(node, struct lane, node);
         if (!can_publish(r))
             return true;
-        bool shared = crowd_has_others(jobs_crowd(r->jobs), lane->hash, now * 1000);
-        lane->window = shared ? LANE_WINDOW_SHARED : LANE_WINDOW;
+        lane_set_window(lane, crowd_has_others(jobs_crowd(r->jobs), lane->hash, now * 1000));
         if (now < lane->retry_at_ms || lane_is_full(lane))
             continue;
         if (!publish_lane(&r->out, lane, err) || !publish_figures(&r->out, lane, now, err)) {

@@ -177,6 +177,19 @@ START_TEST(who_came_to_its_window_waits_until_half_is_confirmed)
 }
 END_TEST
 
+START_TEST(in_company_a_long_entry_goes_out_a_few_at_a_time)
+{
+    struct lane lane = {.in_flight = LANE_WINDOW_OF_PARTS};
+    lane_set_window(&lane, true);
+    ck_assert(!lane_is_full(&lane));
+    lane.part = 1;
+    lane_set_window(&lane, true);
+    ck_assert(lane_is_full(&lane));
+    lane_set_window(&lane, false);
+    ck_assert(!lane_is_full(&lane));
+}
+END_TEST
+
 START_TEST(a_full_window_opens_when_some_are_free)
 {
     struct window w;
@@ -207,6 +220,7 @@ Suite *suite_outbox(void)
     tcase_add_test(t, a_refusal_is_its_owners_alone);
     tcase_add_test(t, many_are_refused_at_once);
     tcase_add_test(t, who_came_to_its_window_waits_until_half_is_confirmed);
+    tcase_add_test(t, in_company_a_long_entry_goes_out_a_few_at_a_time);
     tcase_add_test(t, a_full_window_opens_when_some_are_free);
     suite_add_tcase(s, t);
     return s;
