@@ -59,7 +59,7 @@ bool broker_has_room(struct broker *b);
 /* Sends; with confirms *tag is the number that broker_next() will report (tag may be NULL). The views are
  * borrowed. Small messages gather and leave when broker_next() is about to wait, at the latest after 200 ms.
  * TIMEOUT: the broker has read nothing for 5 s (an alarm of which BROKER_BLOCKED was not heeded, or it
- * hangs). */
+ * hangs). UNAVAILABLE: the connection is lost, or nothing has come for one and a half heartbeats. */
 bool broker_publish(struct broker *b, const struct broker_message *m, uint64_t *tag,
                     struct err *err) MUSTCHECK;
 
