@@ -16,6 +16,7 @@ enum {
     TASK_US = 300,   /* what a command takes before there is experience */
     DECIDE_US = 100, /* and without its part of the commit */
     SLICE_US = 150,
+    TAKE_US = 50,            /* of tasks, with others about: who are answered at once ask again at once */
     ROUND_US = 3 * SLICE_US, /* of deciding in a round, beside what the commit takes anyway */
     COMMITS_MAX = 3,         /* times as long as is usual is charged for one, at most */
     LETTERS_MAX = 4096
@@ -165,6 +166,7 @@ static void settle_slot(struct committer *c, struct slot *s)
     bool conflict = s->entry && s->entry->result == COMMIT_CONFLICT;
     if (s->entry && s->entry->result == COMMIT_DONE) {
         count(METER_COMMANDS, (int64_t)(s->decided - s->done));
+        s->beside_us += EVENT_BESIDE_US * (int64_t)(s->entry->last_seq + 1 - s->entry->first_seq);
         c->on_committed(c->ctx, s->party.name);
     }
     if (c->keeper && s->entry && !conflict)
@@ -324,8 +326,19 @@ static size_t fill_slot(struct committer *c, struct slot *s, size_t most_jobs)
     return jobs;
 }
 
-/* Those whose turn it is; alone one may have as much as an entry takes, with others about it is a slice. The
- * more is decided for one commit the better, up to what the commit itself takes. */
+/* Alone one may have as much as an entry takes, with others about it is little. */
+static void plan_slot(struct committer *c, struct slot *s, int64_t now)
+{
+    s->task_us = s->task_us ? s->task_us : TASK_US;
+    s->decide_us = s->decide_us ? s->decide_us : DECIDE_US;
+    s->most = ENTRY_COMMANDS_MAX;
+    if (turns_is_shared(&c->turns, &s->party, now))
+        s->most = s->task_us < TAKE_US ? (size_t)(TAKE_US / s->task_us) : 1;
+    s->next = NULL;
+}
+
+/* Those whose turn it is: the more is decided for one commit the better, up to what the commit itself takes.
+ */
 static void gather_round(struct committer *c)
 {
     int64_t planned_us = 0, now = clock_mono_us();
@@ -336,14 +349,9 @@ static void gather_round(struct committer *c)
     for (; p && planned_us < ROUND_US + c->wait_us && jobs < GROUP_JOBS_MAX;
          p = turns_next(&c->turns, p, now)) {
         struct slot *s = container_of(p, struct slot, party);
-        s->task_us = s->task_us ? s->task_us : TASK_US;
-        s->decide_us = s->decide_us ? s->decide_us : DECIDE_US;
-        s->most = ENTRY_COMMANDS_MAX;
-        if (turns_is_shared(&c->turns, p, now))
-            s->most = s->task_us < SLICE_US ? (size_t)(SLICE_US / s->task_us) : 1;
+        plan_slot(c, s, now);
         jobs += fill_slot(c, s, GROUP_JOBS_MAX - jobs);
         planned_us += s->decide_us * (int64_t)(s->count - s->done < s->most ? s->count - s->done : s->most);
-        s->next = NULL;
         *last = s;
         last = &s->next;
     }

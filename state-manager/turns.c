@@ -4,10 +4,10 @@
 #include <string.h>
 
 enum {
-    PRESENT_US = 1000000, /* how long somebody counts as there */
-    BURST_US = 50000,     /* of the worker's time, beyond the share, before a party has to wait */
-    WEIGHT_MAX = 20,      /* of a long slice */
-    PRICE_MAX_US = 500000,
+    PRESENT_US = 1000000,   /* how long somebody counts as there */
+    BURST_US = 100000,      /* of the worker's time, beyond the share, before a party has to wait */
+    WEIGHT_MAX = 20,        /* of a long slice */
+    STANDS_BACK_US = 10000, /* behind who takes less, at most */
     SWEEP_US = 1000000
 };
 
@@ -104,11 +104,16 @@ static int64_t burst_us(const struct turns *t)
     return BURST_US * 100 / t->options.share;
 }
 
+static bool takes_all(const struct turns *t, const struct party *p, int64_t now_us)
+{
+    return p->even_at_us - now_us >= burst_us(t) / 2;
+}
+
 /* Nobody is held up for somebody who takes all he can get himself: those are held up by each other's slices.
  */
 static void note(struct turns *t, const struct party *p, int64_t now_us)
 {
-    if (p->even_at_us - now_us < burst_us(t) / 2)
+    if (!takes_all(t, p, now_us))
         crowd_note(t->options.crowd, p->hash, now_us);
 }
 
@@ -174,15 +179,26 @@ static bool may(const struct turns *t, const struct party *p, int64_t now_us)
     return turn_at_us(t, p) <= now_us || !turns_is_shared(t, p, now_us);
 }
 
+/* It takes all it can get while others are there, and its turn has only just come. */
+static bool stands_back(const struct turns *t, const struct party *p, int64_t now_us)
+{
+    return takes_all(t, p, now_us) && now_us - turn_at_us(t, p) < STANDS_BACK_US &&
+           turns_is_shared(t, p, now_us);
+}
+
 struct party *turns_next(struct turns *t, const struct party *after, int64_t now_us)
 {
+    struct party *back = NULL;
     const struct list *node = after ? after->node.next : t->waiting.next;
     for (; node != &t->waiting; node = node->next) {
         struct party *p = container_of((struct list *)(uintptr_t)node, struct party, node);
-        if (may(t, p, now_us))
+        if (!may(t, p, now_us))
+            continue;
+        if (!stands_back(t, p, now_us))
             return p;
+        back = back ? back : p;
     }
-    return NULL;
+    return after ? NULL : back;
 }
 
 /* Who have no work, and are even again. */
@@ -199,20 +215,23 @@ static void sweep(struct turns *t, int64_t now_us)
     }
 }
 
-/* What all others wait for counts more, up to WEIGHT_MAX times. */
+/* What all others wait for counts more, up to WEIGHT_MAX times: who uses what it may is then met by one call
+ * in ten if its slices are short, by one in two hundred if they are long. */
 static int64_t weigh(const struct turns *t, int64_t used_us)
 {
     int64_t slice_us = t->options.slice_us;
     if (used_us <= slice_us)
         return used_us;
-    return used_us > WEIGHT_MAX * slice_us ? used_us * WEIGHT_MAX : used_us * used_us / slice_us;
+    int64_t weighed =
+        used_us / slice_us < WEIGHT_MAX ? used_us * used_us / slice_us * used_us / slice_us : INT64_MAX;
+    return weighed < used_us * WEIGHT_MAX ? weighed : used_us * WEIGHT_MAX;
 }
 
 void turns_charge(struct turns *t, struct party *p, int64_t slice_us, int64_t beside_us, int64_t now_us)
 {
     int64_t price = (weigh(t, slice_us) + beside_us) * 100 / t->options.share, most = now_us + burst_us(t);
-    if (price > PRICE_MAX_US)
-        price = PRICE_MAX_US;
+    if (price > burst_us(t)) /* one slice holds nobody up */
+        price = burst_us(t);
     if (p->even_at_us < now_us)
         p->even_at_us = now_us;
     if (p->even_at_us > most) /* while it was alone it could take what it liked */

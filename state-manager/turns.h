@@ -78,7 +78,9 @@ void turns_want(struct turns *t, struct party *p, int64_t now_us);
 void turns_add(struct turns *t, struct party *p, struct letter *job, int64_t now_us);
 /* Its next job; NULL: none. */
 struct letter *turns_take(struct party *p);
-/* The first of those whose turn it is, from `after` on (NULL: from the longest waiting); NULL: nobody's. */
+/* The first of those whose turn it is, from `after` on (NULL: from the longest waiting); NULL: nobody's. Who
+ * takes all it can get stands back for a while behind those who do not, and so is first, and then alone,
+ * where nobody else is: what is done for several at once takes longer for each. */
 struct party *turns_next(struct turns *t, const struct party *after, int64_t now_us);
 /* Whether its slice has to be short. */
 bool turns_is_shared(const struct turns *t, const struct party *p, int64_t now_us);

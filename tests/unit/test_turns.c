@@ -97,8 +97,8 @@ START_TEST(who_has_used_up_its_share_waits_for_it_and_nobody_else_does)
         work(p, SHORT);
     }
     ck_assert(turns_is_shared(&turns, party("flood"), now));
-    ck_assert_int_gt(used, 45 * MS); /* so much at once */
-    ck_assert_int_lt(used, 60 * MS);
+    ck_assert_int_gt(used, 90 * MS); /* so much at once */
+    ck_assert_int_lt(used, 120 * MS);
     ck_assert_ptr_null(turns_next(&turns, NULL, now));
     int wait = turns_wait_ms(&turns, now, 1000);
     ck_assert_int_gt(wait, 0);
@@ -176,9 +176,48 @@ START_TEST(long_slices_count_more_than_they_take)
         work(party("short"), SLICE_US);
     work(party("long"), 10 * SLICE_US);
     int64_t took = party("short")->even_at_us - now;
-    ck_assert_int_ge(party("long")->even_at_us - now, 9 * took);
+    int64_t price = party("long")->even_at_us - now;
+    ck_assert_int_ge(price, 19 * took);
     work(party("long"), 100 * SECOND); /* but not for ever */
-    ck_assert_int_le(party("long")->even_at_us - now, SECOND);
+    ck_assert_int_le(party("long")->even_at_us - now - price, SECOND);
+}
+END_TEST
+
+/* Of the time, in which somebody meets one of its slices. */
+START_TEST(the_longer_the_slices_the_less_of_them)
+{
+    static const struct {
+        int slices, least, most; /* length; of a hundred thousand parts */
+    } rows[] = {{1, 9000, 11000}, {2, 2000, 3000}, {4, 500, 700}, {30, 450, 550}};
+    add("calm", 1);
+    for (size_t i = 0; i < countof(rows); i++) {
+        struct party *p = party("long");
+        add("long", 1);
+        p->even_at_us = now;
+        work(p, (int64_t)rows[i].slices * SLICE_US);
+        int64_t part = (int64_t)rows[i].slices * SLICE_US * 100000 / (p->even_at_us - now);
+        ck_assert_int_ge(part, rows[i].least);
+        ck_assert_int_le(part, rows[i].most);
+    }
+}
+END_TEST
+
+START_TEST(who_takes_all_it_can_stands_back_for_a_while)
+{
+    add("flood", 4000);
+    add("calm", 1);
+    work(party("calm"), SHORT);
+    while (turns_next(&turns, NULL, now))
+        work(party("flood"), SHORT);
+    now += turns_wait_ms(&turns, now, 1000) *
+           MS; /* its turn has come: it stands in front of those who come now */
+    ck_assert_ptr_eq(turns_next(&turns, NULL, now), party("flood"));
+    add("calm", 1);
+    ck_assert_ptr_eq(turns_next(&turns, NULL, now), party("calm"));
+    ck_assert_ptr_null(turns_next(&turns, party("calm"), now));
+    now += 20 * MS; /* not for ever */
+    ck_assert_ptr_eq(turns_next(&turns, NULL, now), party("flood"));
+    ck_assert_ptr_eq(turns_next(&turns, party("flood"), now), party("calm"));
 }
 END_TEST
 
@@ -239,6 +278,8 @@ Suite *suite_turns(void)
     tcase_add_test(t, nobody_is_held_up_for_those_who_are_as_busy);
     tcase_add_test(t, whose_last_job_is_taken_keeps_its_place);
     tcase_add_test(t, long_slices_count_more_than_they_take);
+    tcase_add_test(t, the_longer_the_slices_the_less_of_them);
+    tcase_add_test(t, who_takes_all_it_can_stands_back_for_a_while);
     tcase_add_test(t, one_long_slice_holds_nobody_up);
     tcase_add_test(t, jobs_keep_their_order_and_parties_take_turns);
     tcase_add_test(t, who_has_no_work_is_forgotten_once_even);
