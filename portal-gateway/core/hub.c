@@ -15,8 +15,9 @@
 enum {
     INBOX_CAPACITY = 8192,
     LETTERS_PER_TURN = 512,
-    SESSIONS_PER_TENANT_TURN = 256,
+    SESSIONS_PER_TENANT_TURN = 4,
     FLUSH_SLICE_US = 4000, /* then the loop looks after its sockets */
+    FLUSH_SHARED_US = 60,  /* while several tenants are there: others have sockets, too */
     GATHER_FROM = 64,      /* sockets of a tenant from which it is worth waiting for more events */
     UPKEEP_MS = 1000,
     HOLE_MS = 50,
@@ -256,7 +257,7 @@ static void add_tally(struct hub *h)
 /* Pumps tenants in turn for a slice of time; goes on in the loop's next turn. */
 static void flush(struct hub *h)
 {
-    int64_t until = clock_mono_us() + FLUSH_SLICE_US;
+    int64_t until = clock_mono_us() + (h->tenants.count > 1 ? FLUSH_SHARED_US : FLUSH_SLICE_US);
     while (!list_empty(&h->dirty)) {
         struct tenant *t = container_of(h->dirty.next, struct tenant, in_dirty);
         if (tenant_flush(t, SESSIONS_PER_TENANT_TURN)) {

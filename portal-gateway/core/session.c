@@ -367,7 +367,6 @@ void session_gone(struct session *s)
     }
     log_info("session_closed", "session=%s protocol=%s tenant=%s reason=%s", s->id, s->protocol->name,
              s->tenant ? tenant_id(s->tenant) : "-", reasons[s->reason].name);
-    pace_forget(s);
     set_link(s, NULL, NULL);
     forget_identity(s);
     for (unsigned i = 0; i < s->control_count; i++)

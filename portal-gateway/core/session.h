@@ -161,8 +161,8 @@ struct session {
 
     const struct protocol *protocol;
     struct list in_hub;
-    struct list in_slowed;    /* in hub->paces.slowed while it is not read */
-    bool is_admitted;         /* counted among its tenant's arrivals */
+    struct list in_slowed;    /* in its tenant's pace.slowed while it is not read */
+    int64_t admitted_ms;      /* monotonic; counted among its tenant's arrivals since; 0: not yet */
     struct list in_strangers; /* of the hub, in that state */
     enum refusal refusal;     /* while that is due, and how it is told */
     void (*tell_refusal)(struct session *s, enum refusal why);

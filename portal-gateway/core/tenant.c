@@ -31,7 +31,7 @@ struct tenant *tenant_create(struct hub *hub, const char *id)
     list_init(&t->in_dirty);
     list_init(&t->thirsty);
     past_init(&t->past);
-    list_init(&t->pace.crowded);
+    pace_init(&t->pace);
     roster_init(&t->roster, t);
     revoked_init(&t->revoked);
     map_init(&t->recoverable);
@@ -45,7 +45,7 @@ void tenant_destroy(struct tenant *t)
     assert(!t->sessions);
     list_unlink(&t->in_dirty);
     list_unlink(&t->thirsty);
-    list_unlink(&t->pace.crowded);
+    pace_finish(&t->pace);
     map_free(&t->recoverable);
     revoked_finish(&t->revoked);
     roster_finish(&t->roster);
@@ -160,6 +160,7 @@ void tenant_add(struct tenant *t, struct session *s)
 
 void tenant_remove(struct tenant *t, struct session *s)
 {
+    pace_forget(s);
     if (s->present)
         presence_depart(t->presence, s->sub);
     s->present = false;

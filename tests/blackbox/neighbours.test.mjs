@@ -114,6 +114,24 @@ describe('the store', () => {
     await calm();
     assert.ok((await perAnswer(flood(world.sm.port, 60, request), () => rest(world.sm, tokenOf(CALM), 'GET', '/api/v1/dashboard/stats'))) < 5);
   });
+  test('events in arrays count one by one', async () => {
+    const eventsOf = async (length) => {
+      const body = JSON.stringify(Array.from({ length }, (_, n) => ({ event: 'noise', data: { n } })));
+      const all = flood(world.sm.port, 30, post('/api/v1/events', bearer(FLOOD, 'service'), body));
+      const beside = async (ms) => {
+        for (const end = Date.now() + ms; Date.now() < end; await sleep(50)) await calm();
+      };
+      await beside(1500); // what it may have at once
+      const had = served(all);
+      await beside(3000);
+      const events = (served(all) - had) * length;
+      all.forEach((line) => line.end());
+      return events;
+    };
+    const single = await eventsOf(1), many = await eventsOf(50);
+    console.log(`# ${single} one by one, ${many} in arrays`);
+    assert.ok(many < 3 * single, `${single} one by one, ${many} in arrays`);
+  });
   for (const [who, tenants] of [['who is alone is', [FLOOD]], ['three that all take what they can are', ['t_busy_1', 't_busy_2', 't_busy_3']]])
     test(`${who} not held up: one commit takes what waits`, async () => {
       await sleep(1500); // nobody else for a while
@@ -359,6 +377,29 @@ describe('who comes', () => {
     assert.ok(first < again.length / 2, `${first} of ${again.length} were there first`);
     const requests = (await metric(world.sm, 'portalcast_rpc_requests_total')) - asked;
     assert.ok(requests < 30, `${requests} requests to the store's owner for ${again.length} clients`);
+  });
+  test('who comes and goes all the time does so at a fifth of the rate, beside a crowd that comes and stays', async () => {
+    let visits = 0, over = false;
+    const other = new Bare(door.port, user(CALM, 0));
+    await until('somebody else there', () => other.ready);
+    const visit = async (i) => {
+      while (!over) {
+        const one = new Bare(door.port, user('t_brief', i), { from: `127.0.2.${1 + i}` });
+        await until('in', () => one.ready, 20000);
+        one.end();
+        visits++;
+      }
+    };
+    const all = Array.from({ length: 10 }, (_, i) => visit(i));
+    await until('a second of them', () => visits > 1.3 * RATE, 20000);
+    const had = visits;
+    const crowded = Array.from({ length: 300 }, (_, i) => new Bare(door.port, user('t_stays', i), { from: `127.0.3.${1 + (i % 100)}` }));
+    await until('the crowd', () => ready(crowded) === crowded.length, 20000);
+    const came = visits - had;
+    over = true;
+    await Promise.all(all);
+    console.log(`# ${came} visits while ${crowded.length} came`);
+    assert.ok(came < crowded.length / 2, `${came} visits while ${crowded.length} came`);
   });
   test('who brings a bad token often waits for the refusal; a good one does not', async () => {
     const refused = await gw(world.gw, 'auth_failures_total');

@@ -17,6 +17,8 @@ static size_t sink_write(void *link, const struct iovec *frames, size_t n)
     struct sink *k = link;
     size_t taken = n < k->takes ? n : k->takes;
     k->writes++;
+    for (int64_t end = clock_mono_us() + stage.write_us; clock_mono_us() < end;)
+        continue;
     for (size_t i = 0; i < taken; i++) {
         const unsigned char *f = frames[i].iov_base;
         size_t header = (f[1] & 127) == 126 ? 4 : (f[1] & 127) == 127 ? 10 : 2;
@@ -105,6 +107,7 @@ void stage_set_up(void)
                                    .lag_ms = 30000,
                                    .bind_all_over = 1000,
                                    .recovery = true};
+    stage.write_us = 0;
     stage.binds = stage.past_asked = stage.asks = stage.publishes = 0;
     stage.asked_token = 0;
     buf_init(&stage.asked, 512 << 10);

@@ -30,6 +30,7 @@ struct stage {
     struct hub *hub;
     struct policy policy; /* may be changed before the first session */
     struct token_rules *rules;
+    int write_us; /* how long each write to a sink takes */
     size_t binds, past_asked;
     struct position past_after; /* where the log was last asked for from below a ring */
     uint64_t asked_token;       /* of the last question of somebody's */

@@ -331,6 +331,47 @@ START_TEST(a_socket_that_takes_nothing_is_cut)
 }
 END_TEST
 
+static size_t reached(struct sink *const *all, size_t count)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < count; i++)
+        n += all[i]->frames != 0;
+    return n;
+}
+
+START_TEST(a_fan_out_is_cut_into_short_slices_while_another_tenant_is_there)
+{
+    enum { CROWD = 60 };
+    struct sink *all[CROWD], *other;
+    char sub[16];
+    stage.write_us = 20;
+    for (int i = 0; i < CROWD; i++) {
+        snprintf(sub, sizeof sub, "u%d", i);
+        all[i] = live(&protocol_ws, sub, "");
+    }
+    feed_letter(11, 1, "x", "");
+    loop_wake_signal(stage.hub->wake);
+    loop_turn(stage.loop);
+    ck_assert_uint_eq(reached(all, CROWD), CROWD); /* alone: at once */
+    for (int i = 0; i < CROWD; i++)
+        forget_output(all[i]);
+    stage.token_tenant = "t2";
+    other = opened(&protocol_ws);
+    sign_in(other, "somebody", "");
+    feed_letter(12, 1, "x", "");
+    loop_wake_signal(stage.hub->wake);
+    loop_turn(stage.loop);
+    ck_assert_uint_gt(reached(all, CROWD), 0);
+    ck_assert_uint_le(reached(all, CROWD), 12);
+    for (int i = 0; i < 2 * CROWD; i++)
+        loop_turn(stage.loop);
+    ck_assert_uint_eq(reached(all, CROWD), CROWD);
+    for (int i = 0; i < CROWD; i++)
+        gone(all[i]);
+    gone(other);
+}
+END_TEST
+
 Suite *suite_delivery(void)
 {
     Suite *s = suite_create("delivery");
@@ -351,6 +392,7 @@ Suite *suite_delivery(void)
     tcase_add_test(t, another_history_is_announced_in_the_stream);
     tcase_add_test(t, who_was_in_a_room_hears_it_in_the_new_history_too);
     tcase_add_loop_test(t, any_order_of_blocks_and_events_reads_like_the_stream, 0, 12);
+    tcase_add_test(t, a_fan_out_is_cut_into_short_slices_while_another_tenant_is_there);
     tcase_add_test(t, a_socket_that_takes_nothing_is_cut);
     suite_add_tcase(s, t);
     return s;
