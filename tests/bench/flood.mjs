@@ -1,7 +1,8 @@
 // What a tenant's flood costs its neighbours: twenty tenants with steady traffic (neighbour.c), which takes a third of a processor,
 // beside one that does one thing as fast as it is let (flood.c, hookload.c); windows with and without in turn, in one run. Of both
 // the p99 of the window where it is lowest counts, since what else the machine does only adds; the median one is told, too.
-// FLOODS=name+... selects, FLOOD_SHARE is the services' TENANT_SHARE.
+// FLOODS=name+... selects, FLOOD_SHARE is the services' TENANT_SHARE. FLOOD_APART=1: besides, the same flood at services of its own,
+// in windows of their own, `apart`: what it costs those who share nothing with it but the broker and the processors.
 //
 // What loads is somebody else's in the field, and must not take the processors from what is measured. FLOOD_REALTIME=1 (root):
 // services, broker and neighbours go before it, and before whatever else this machine does, by realtime priority, and have all
@@ -22,10 +23,13 @@ const ROUNDS = Number(process.env.FLOOD_ROUNDS ?? 5);
 const WINDOW_MS = Number(process.env.FLOOD_WINDOW_MS ?? 3000);
 const GAP_MS = 1600; // in which late answers of the window before count for it
 const AFTERMATH_MS = 8000; // of ten thousand connections
+const AT_ONCE_MS = 3000; // until who comes and goes has had what it may have at once
+const WINDOWS = ['quiet', 'flood', ...(process.env.FLOOD_APART === '1' ? ['apart'] : [])];
 const REALTIME = process.env.FLOOD_REALTIME === '1';
 const hurry = (pid) => REALTIME && execFileSync('chrt', ['-arp', '1', String(pid)], { stdio: 'ignore' });
 const NEIGHBOURS = Array.from({ length: Number(process.env.FLOOD_NEIGHBOURS ?? 20) }, (_, i) => `t_good_${i}`);
 const RATE = Number(process.env.FLOOD_RATE ?? 160) / NEIGHBOURS.length; // of each kind of call, by all of them
+const FEW = 0.2;
 const FLOODER = 't_0'; // as hookload calls it
 const KINDS = ['hook', 'rest', 'command', 'join', 'echo', 'arrive'];
 const NUMBER = { [FLOODER]: '32000000000000', ...Object.fromEntries(NEIGHBOURS.map((t, i) => [t, `31000000000${i + 100}`])) };
@@ -70,6 +74,15 @@ class Site {
     const answer = await rest(this.sm, this.token(tenant, role), method, pathname, body);
     if (answer.status >= 300) throw new Error(`${method} ${pathname}: ${answer.status} ${answer.body}`);
     return answer;
+  }
+  // Tenants with steady traffic, rate calls of each kind a second of each.
+  async neighbours(rate) {
+    const tokens = this.file('neighbours', NEIGHBOURS.map((t) => [this.token(t, 'agent', 'agent-1'), this.token(t, 'service'), this.conversation[t], NUMBER[t]].join(' ')).join('\n') + '\n');
+    const child = tool('neighbour', ['--api', this.sm.port, '--gateway', this.gw.port, '--secret', this.secrets.webhook, '--tokens', tokens, '--rate', rate, '--arrivals', rate / 4]);
+    pin(child.pid, LOADS);
+    hurry(child.pid);
+    await child.line(/^READY/, 'READY');
+    return child;
   }
   file(name, text) {
     const at = path.join(this.dir, name);
@@ -126,12 +139,13 @@ const FLOODS = {
 const quantile = (list, q) => (list.length ? list.sort((a, b) => a - b)[Math.min(list.length - 1, Math.floor(q * list.length))] / 1000 : NaN);
 const median = (list) => list.sort((a, b) => a - b)[Math.floor((list.length - 1) / 2)];
 
-// One flood: [quiet, flood] x ROUNDS.
-async function measureOne(site, neighbour, name) {
-  const found = { quiet: [], flood: [], load: [] };
+// One flood: WINDOWS x ROUNDS; where it goes in each of them.
+async function measureOne(site, apart, neighbour, name) {
+  const found = Object.fromEntries(WINDOWS.map((kind) => [kind, []]));
+  const load = Object.fromEntries(WINDOWS.map((kind) => [kind, []]));
   const services = { sm: site.sm.pid, gw: site.gw.pid };
   const spent = () => Object.fromEntries(Object.entries(services).map(([k, pid]) => [k, cpu(pid)]));
-  const used = { quiet: { sm: 0, gw: 0 }, flood: { sm: 0, gw: 0 } };
+  const used = Object.fromEntries(WINDOWS.map((kind) => [kind, { sm: 0, gw: 0 }]));
   const window = async (kind) => {
     const before = spent();
     neighbour.stdin.write(`${kind}\n`);
@@ -140,33 +154,38 @@ async function measureOne(site, neighbour, name) {
     const after = spent();
     for (const k of Object.keys(services)) used[kind][k] += (after[k] - before[k]) / 1000 / WINDOW_MS / ROUNDS;
   };
+  const flooded = async (kind, target) => {
+    const [program, args, beside] = FLOODS[name](target);
+    const helper = beside && tool(...beside);
+    if (helper) await sleep(100);
+    const flood = tool(program, args);
+    for (const one of [flood, helper].filter(Boolean)) pin(one.pid, LOADS);
+    if (program === 'flood') await flood.line(/^READY/, 'READY');
+    await sleep(args[0] === 'knock' ? AT_ONCE_MS : GAP_MS);
+    if (program === 'flood') flood.kill('SIGUSR1');
+    await sleep(200);
+    await window(kind);
+    flood.kill('SIGTERM');
+    await flood.gone;
+    load[kind].push(JSON.parse(flood.lines.at(-1)));
+    if (helper) await end(helper);
+    await sleep(args[0] === 'hang' ? AFTERMATH_MS : GAP_MS);
+  };
   for (let round = 0; round < ROUNDS; round++) {
     const at = neighbour.lines.length;
     await window('quiet');
-    const [program, args, beside] = FLOODS[name](site);
-    const helper = beside && tool(...beside);
-    if (helper) await sleep(100);
-    const load = tool(program, args);
-    for (const one of [load, helper].filter(Boolean)) pin(one.pid, LOADS);
-    if (program === 'flood') await load.line(/^READY/, 'READY');
-    await sleep(GAP_MS);
-    if (program === 'flood') load.kill('SIGUSR1');
-    await sleep(200);
-    await window('flood');
-    load.kill('SIGTERM');
-    await load.gone;
-    found.load.push(JSON.parse(load.lines.at(-1)));
-    if (helper) await end(helper);
-    await sleep(args[0] === 'hang' ? AFTERMATH_MS : GAP_MS);
+    await flooded('flood', site);
+    if (apart) await flooded('apart', apart);
     for (const line of neighbour.lines.slice(at)) if (line[0] === '{') {
       const w = JSON.parse(line);
       if (found[w.window]) found[w.window].push(w);
     }
   }
   const of = (kind, calls, q, choose = median) => choose(found[kind].map((w) => quantile(w[calls], q)));
-  const calls = Object.fromEntries(KINDS.map((k) => [k, Object.fromEntries(['quiet', 'flood'].map((w) => [w, { n: found[w].reduce((total, one) => total + one[k].length, 0), p50: of(w, k, 0.5), p99: of(w, k, 0.99), low: of(w, k, 0.99, (list) => Math.min(...list)), lost: found[w].reduce((sum, one) => sum + one[`${k}_lost`] + one[`${k}_refused`], 0) }]))]));
-  const sum = (key) => found.load.reduce((total, one) => total + (one[key] ?? 0), 0);
-  return { calls, used, load: Object.fromEntries(Object.keys(found.load[0]).filter((k) => !/_us$|per_s$/.test(k)).map((k) => [k, sum(k)])), rssMb: Object.fromEntries(Object.entries(services).map(([k, pid]) => [k, Math.round(rssKb(pid) / 1024)])) };
+  const calls = Object.fromEntries(KINDS.map((k) => [k, Object.fromEntries(WINDOWS.map((w) => [w, { n: found[w].reduce((total, one) => total + one[k].length, 0), p50: of(w, k, 0.5), p99: of(w, k, 0.99), low: of(w, k, 0.99, (list) => Math.min(...list)), lost: found[w].reduce((sum, one) => sum + one[`${k}_lost`] + one[`${k}_refused`], 0) }]))]));
+  const sums = (list) => Object.fromEntries(Object.keys(list[0]).filter((k) => !/_us$|per_s$/.test(k)).map((k) => [k, list.reduce((total, one) => total + (one[k] ?? 0), 0)]));
+  const loads = Object.fromEntries(Object.entries(load).filter(([, list]) => list.length).map(([kind, list]) => [kind, sums(list)]));
+  return { calls, used, load: loads, rssMb: Object.fromEntries(Object.entries(services).map(([k, pid]) => [k, Math.round(rssKb(pid) / 1024)])) };
 }
 
 export async function measureFlood({ broker, secrets, report = console.error }) {
@@ -179,15 +198,13 @@ export async function measureFlood({ broker, secrets, report = console.error }) 
   const results = {};
   for (const name of names) {
     const site = await new Site().open(broker, secrets);
-    const tokens = site.file('neighbours', NEIGHBOURS.map((t) => [site.token(t, 'agent', 'agent-1'), site.token(t, 'service'), site.conversation[t], NUMBER[t]].join(' ')).join('\n') + '\n');
-    const neighbour = tool('neighbour', ['--api', site.sm.port, '--gateway', site.gw.port, '--secret', secrets.webhook, '--tokens', tokens, '--rate', RATE, '--arrivals', RATE / 4]);
-    pin(neighbour.pid, LOADS);
-    hurry(neighbour.pid);
-    await neighbour.line(/^READY/, 'READY');
+    const apart = WINDOWS.includes('apart') && (await new Site().open(broker, secrets));
+    const neighbour = await site.neighbours(RATE);
+    const few = apart && (await apart.neighbours(FEW)); // who is alone would not be held up
     await sleep(1000);
-    results[name] = await measureOne(site, neighbour, name);
-    await end(neighbour);
-    await site.close();
+    results[name] = await measureOne(site, apart, neighbour, name);
+    await Promise.all([neighbour, few].filter(Boolean).map(end));
+    await Promise.all([site, apart].filter(Boolean).map((one) => one.close()));
     report(line(name, results[name]));
   }
   await Promise.all(awake.map(end));
@@ -196,17 +213,22 @@ export async function measureFlood({ broker, secrets, report = console.error }) 
 
 const n1 = (value) => (value >= 100 ? value.toFixed(0) : value.toFixed(1));
 const n2 = (value) => (value >= 10 ? n1(value) : value.toFixed(2));
+const times = (r, k, w, what) => r.calls[k][w][what] / r.calls[k].quiet[what];
 const line = (name, r) => {
-  const calls = KINDS.map((k) => `${k} ${n2(r.calls[k].quiet.p99)} -> ${n2(r.calls[k].flood.p99)} x${(r.calls[k].flood.p99 / r.calls[k].quiet.p99).toFixed(2)} low ${n2(r.calls[k].quiet.low)} -> ${n2(r.calls[k].flood.low)} x${(r.calls[k].flood.low / r.calls[k].quiet.low).toFixed(2)}${r.calls[k].flood.lost ? ` !${r.calls[k].flood.lost}` : ''}`.padEnd(56)).join('');
-  const spent = ['sm', 'gw'].map((k) => `${k} ${(r.used.quiet[k] * 100).toFixed(0)}->${(r.used.flood[k] * 100).toFixed(0)}%`).join(' ');
-  return `${name.padEnd(22)} ${calls} cpu ${spent} rss ${r.rssMb.sm}|${r.rssMb.gw}  ${JSON.stringify(r.load)}`;
+  const flooded = WINDOWS.slice(1);
+  const calls = KINDS.map((k) => {
+    const lost = flooded.reduce((sum, w) => sum + r.calls[k][w].lost, 0);
+    return ['p99', 'low'].map((what) => `${what === 'low' ? 'low' : k} ${n2(r.calls[k].quiet[what])} ->${flooded.map((w) => ` ${n2(r.calls[k][w][what])} x${times(r, k, w, what).toFixed(2)}`).join(' |')}`).join('  ') + (lost ? ` !${lost}` : '');
+  });
+  const spent = ['sm', 'gw'].map((k) => `${k} ${WINDOWS.map((w) => (r.used[w][k] * 100).toFixed(0)).join('->')}%`).join(' ');
+  return [name, ...calls, `cpu ${spent} rss ${r.rssMb.sm}|${r.rssMb.gw}`, JSON.stringify(r.load)].join('\n    ');
 };
 
 export function floodRows(results, add) {
   for (const [name, r] of Object.entries(results))
     for (const k of KINDS) {
-      const { quiet, flood } = r.calls[k];
-      const ratio = flood.low / quiet.low;
-      add(`${name}: ${k}, p99`, `${n2(flood.low)} ms, x ${ratio.toFixed(2)}`, `${n2(quiet.low)} ms (quiet)`, '<= x 1.20', ratio <= 1.2);
+      const { quiet, flood, apart } = r.calls[k];
+      const beside = apart ? `, apart x ${times(r, k, 'apart', 'low').toFixed(2)}` : '';
+      add(`${name}: ${k}, p99`, `${n2(flood.low)} ms, x ${times(r, k, 'flood', 'low').toFixed(2)}`, `${n2(quiet.low)} ms (quiet)${beside}`, '<= x 1.20', times(r, k, 'flood', 'low') <= 1.2);
     }
 }
