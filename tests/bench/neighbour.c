@@ -7,14 +7,15 @@
  *   join     join of a conversation's room by the browser, until it is acknowledged; then it leaves
  *   echo     an event that nobody knows by the browser, until it is refused
  *   arrive   another browser that comes (--arrivals a second), until it is told `ready`
- * Calls begin when they are due, whatever became of those before; times count from then on.
+ * Calls begin when they are due, whatever became of those before; times count from then on. They are spread evenly, so that they
+ * hardly meet each other, or (--random) come at random times, as those of people who do not know each other do.
  *
  * stdin: a line with a word begins a window of that name. stdout: READY, then at the end of each window, LINGER_MS later so
  * that late ones are in it, one line of JSON {"window":..., kind:[us, ...]}; what has not come by then counts as that long.
  *
  * Tokens come from a file: for each tenant a line "agent service conversation number".
  *
- *   cc -O2 -o neighbour neighbour.c -lcrypto
+ *   cc -O2 -o neighbour neighbour.c -lcrypto -lm
  */
 #define _GNU_SOURCE
 #include "frames.h"
@@ -23,6 +24,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <math.h>
 #include <netinet/tcp.h>
 #include <openssl/hmac.h>
 #include <stdio.h>
@@ -65,7 +67,7 @@ struct window {
     uint64_t ended_us;
 };
 
-static struct { const char *secret, *tokens; int api, gateway; double rate, arrivals; } o = {"", "", 3010, 3015, 25, 10};
+static struct { const char *secret, *tokens; int api, gateway, random; double rate, arrivals; } o = {"", "", 3010, 3015, 0, 25, 10};
 static struct tenant tenants[TENANTS_MAX];
 static int tenant_count, ep;
 static struct call *calls;
@@ -334,10 +336,10 @@ static void read_tenants(void)
 }
 int main(int argc, char **argv)
 {
-    static struct option L[] = {{"api", 1, 0, 'a'}, {"gateway", 1, 0, 'g'}, {"secret", 1, 0, 's'}, {"tokens", 1, 0, 't'}, {"rate", 1, 0, 'r'}, {"arrivals", 1, 0, 'v'}, {0}};
+    static struct option L[] = {{"api", 1, 0, 'a'}, {"gateway", 1, 0, 'g'}, {"secret", 1, 0, 's'}, {"tokens", 1, 0, 't'}, {"rate", 1, 0, 'r'}, {"arrivals", 1, 0, 'v'}, {"random", 0, &o.random, 1}, {0}};
     for (int c; (c = getopt_long(argc, argv, "", L, 0)) != -1;) switch (c) {
         case 'a': o.api = atoi(optarg); break; case 'g': o.gateway = atoi(optarg); break; case 's': o.secret = optarg; break;
-        case 't': o.tokens = optarg; break; case 'r': o.rate = atof(optarg); break; case 'v': o.arrivals = atof(optarg); break; default: return 2; }
+        case 't': o.tokens = optarg; break; case 'r': o.rate = atof(optarg); break; case 'v': o.arrivals = atof(optarg); break; case 0: break; default: return 2; }
     run = now_us() ^ (uint64_t)getpid() << 40;
     calls = calloc(CALLS_MAX, sizeof *calls);
     ep = epoll_create1(0);
@@ -349,14 +351,15 @@ int main(int argc, char **argv)
     fcntl(0, F_SETFL, O_NONBLOCK);
     /* A tick is one kind of one tenant: calls are spread evenly. */
     double streams = tenant_count * ((KINDS - 1) * o.rate + o.arrivals);
-    uint64_t t0 = now_us(), ticks = 0, is_ready = 0;
+    uint64_t is_ready = 0;
+    double due = 0;
     double owed[TENANTS_MAX][KINDS] = {{0}};
     for (struct epoll_event ev[64];;) {
         uint64_t now = now_us();
         int all_open = 1;
         for (int t = 0; t < tenant_count; t++) all_open &= tenants[t].browser->is_open && tenants[t].callers[0]->is_open;
-        if (all_open && !is_ready) { printf("READY\n"); fflush(stdout); is_ready = 1; t0 = now; }
-        for (; is_ready && (double)ticks < (double)(now - t0) / 1e6 * streams; ticks++) {
+        if (all_open && !is_ready) { printf("READY\n"); fflush(stdout); is_ready = 1; due = (double)now; }
+        for (; is_ready && due <= (double)now; due += (o.random ? -log(drand48() + 1e-12) : 1) * 1e6 / streams) {
             int best_t = 0, best_k = 0;
             for (int t = 0; t < tenant_count; t++) for (int k = 0; k < KINDS; k++) {
                 owed[t][k] += (k == ARRIVE ? o.arrivals : o.rate) / streams;
@@ -368,7 +371,9 @@ int main(int argc, char **argv)
         send_due();
         if (*closing.name && now - closing.ended_us > LINGER_MS * 1000ull) { tell(&closing); *closing.name = 0; }
         if (!read_words()) return 0;
-        int n = epoll_wait(ep, ev, 64, 1);
+        double wait_us = is_ready ? due - (double)now_us() : 1000;
+        struct timespec wait = {.tv_nsec = wait_us < 0 ? 0 : wait_us > 1000 ? 1000000 : (long)(wait_us * 1000)};
+        int n = epoll_pwait2(ep, ev, 64, &wait, 0);
         for (int i = 0; i < n; i++) on_event(ev[i].data.ptr, ev[i].events);
     }
 }

@@ -201,7 +201,7 @@ for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => finish(1));
 try {
   build();
   if (ONLY.some((name) => ['delivery', 'memory', 'ingest'].includes(name))) installPeers();
-  broker = await Broker.start(48);
+  broker = await Broker.start(64);
   for (const [name, run] of Object.entries({ delivery, memory, ingest, latency, profiles, store, flood })) {
     if (!ONLY.includes(name)) continue;
     console.error(`measuring ${name}`);
