@@ -11,6 +11,7 @@ import { gateway } from '../lib/services.mjs';
 import { World } from '../lib/world.mjs';
 
 const EVENTS = Number(process.env.EVENTS ?? 600); // of a tenant
+const WAVES = 5;
 const TENANTS = ['t_feed_a', 't_feed_b', 't_feed_c'];
 const seed = Number(process.env.SEED ?? Date.now() % 1e9);
 const random = seededRandom(seed);
@@ -60,16 +61,19 @@ describe('between the exchange and the gateway', () => {
     const all = [];
     for (const tenant of TENANTS) for (const way of ALL_WAYS) all.push({ tenant, one: await member(way, world.gw, { token: tokenOf(tenant) }).there() });
     const before = await world.gw.metrics();
-    for (const tenant of TENANTS) await publish(world, tenant, EVENTS);
-    const streams = await until('all on the first exchange', () => {
-      const found = TENANTS.map((t) => world.tap.events.filter((e) => e.body.tenantId === t && e.body.seq));
-      return found.every((f) => new Set(f.map((e) => e.body.seq)).size === EVENTS) && found;
-    }, 20000);
-    const queues = streams.map(mangled);
-    while (queues.some((q) => q.length)) {
-      const q = queues.filter((one) => one.length)[below(queues.filter((one) => one.length).length)];
-      await Promise.all(q.splice(0, 1 + below(30)).map(({ key, raw }) => to.publish(key, raw)));
-      if (random() < 0.1) await sleep(below(150));
+    // In waves: a gateway that has just compared heads has asked for a whole wave before any of it comes.
+    for (let sent = 0; sent < EVENTS; sent += EVENTS / WAVES) {
+      for (const tenant of TENANTS) await publish(world, tenant, EVENTS / WAVES, sent);
+      const streams = await until('all on the first exchange', () => {
+        const found = TENANTS.map((t) => world.tap.events.filter((e) => e.body.tenantId === t && e.body.seq > sent));
+        return found.every((f) => new Set(f.map((e) => e.body.seq)).size === EVENTS / WAVES) && found;
+      }, 20000);
+      const queues = streams.map(mangled);
+      while (queues.some((q) => q.length)) {
+        const q = queues.filter((one) => one.length)[below(queues.filter((one) => one.length).length)];
+        await Promise.all(q.splice(0, 1 + below(30)).map(({ key, raw }) => to.publish(key, raw)));
+        if (random() < 0.1) await sleep(below(150));
+      }
     }
     for (const { tenant, one } of all) {
       await one.hears(`all of ${tenant}`, 'n', EVENTS, 30000);
