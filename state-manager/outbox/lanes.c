@@ -6,11 +6,17 @@
 
 enum { MARK_EVERY_MS = 200, LOOK_EVERY_MS = 50, IDLE_MS = 60000, RETRY_FIRST_MS = 200, RETRY_MOST_MS = 5000 };
 
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 void lanes_init(struct lanes *l)
 {
     *l = (struct lanes){0};
     map_init(&l->by_tenant);
     list_init(&l->due);
+    list_init(&l->announced);
 }
 
 void lanes_finish(struct lanes *l)
@@ -32,6 +38,7 @@ struct lane *lanes_get(struct lanes *l, struct store *store, const char *tenant_
     lane = xcalloc(1, sizeof *lane);
     snprintf(lane->tenant_id, sizeof lane->tenant_id, "%s", tenant_id);
     list_init(&lane->node);
+    list_init(&lane->announced);
     lane->window = LANE_WINDOW;
     lane->hash = map_hash(view_of(tenant_id));
     lane->sent = lane->confirmed = lane->marked = head.published;
@@ -61,6 +68,48 @@ void lanes_make_due(struct lanes *l, struct lane *lane)
         list_append(&l->due, &lane->node);
 }
 
+bool lane_may_announce(const struct lane *lane)
+{
+    return lane->figures_dirty && list_empty(&lane->announced);
+}
+
+void lanes_settle(struct lanes *l, struct lane *lane, int64_t now_ms)
+{
+    if (lane->figures_at_ms == now_ms && list_empty(&lane->announced))
+        list_append(&l->announced, &lane->announced);
+    if (!lane->more && !lane_may_announce(lane))
+        list_unlink(&lane->node);
+}
+
+void lanes_take_waiting(struct lanes *l, int64_t now_ms)
+{
+    list_foreach(node, &l->announced)
+    {
+        struct lane *lane = container_of(node, struct lane, announced);
+        if (now_ms - lane->figures_at_ms < FIGURES_EVERY_MS)
+            return;
+        list_unlink(node);
+        if (lane->figures_dirty && list_empty(&lane->node))
+            list_append(&l->due, &lane->node);
+    }
+}
+
+int64_t lanes_wait_ms(struct lanes *l, int64_t now_ms, int64_t most)
+{
+    int64_t wait = most;
+    if (!list_empty(&l->announced)) {
+        const struct lane *next = container_of(l->announced.next, struct lane, announced);
+        wait = least(wait, next->figures_at_ms + FIGURES_EVERY_MS - now_ms);
+    }
+    list_foreach(node, &l->due)
+    {
+        struct lane *lane = container_of(node, struct lane, node);
+        if (!lane_is_full(lane))
+            wait = least(wait, lane->retry_at_ms - now_ms);
+    }
+    return wait > 0 ? wait : 0;
+}
+
 static void start_over(struct lanes *l, struct lane *lane)
 {
     lane->sent = lane->confirmed;
@@ -68,6 +117,7 @@ static void start_over(struct lanes *l, struct lane *lane)
     lane->figures_sent = lane->figures_confirmed;
     lane->figures_dirty = true;
     lane->figures_at_ms = 0;
+    list_unlink(&lane->announced);
     lanes_make_due(l, lane);
 }
 
@@ -128,7 +178,8 @@ void lanes_drop_idle(struct lanes *l, int64_t now_ms)
         struct lane *lane = value;
         bool settled =
             is_marked(lane) && lane->sent == lane->marked && lane->figures_sent == lane->figures_marked;
-        if (!settled || !list_empty(&lane->node) || now_ms - lane->used_at_ms < IDLE_MS)
+        if (!settled || !list_empty(&lane->node) || !list_empty(&lane->announced) ||
+            now_ms - lane->used_at_ms < IDLE_MS)
             continue;
         map_remove(&l->by_tenant, key);
         free(lane);

@@ -18,8 +18,11 @@
  * many, and fewer of an entry that goes out in parts, which has hundreds. */
 enum { LANE_WINDOW = 2048, LANE_WINDOW_SHARED = 32, LANE_WINDOW_OF_PARTS = 8 };
 
+enum { FIGURES_EVERY_MS = 1000 /* of one tenant, at most */ };
+
 struct lane {
-    struct list node; /* in lanes.due while there may be something to publish */
+    struct list node;      /* in lanes.due while there may be something to publish */
+    struct list announced; /* in lanes.announced for a while behind its figures */
     char tenant_id[TENANT_ID_MAX + 1];
     uint64_t sent;      /* entries up to here were handed to the broker */
     size_t part;        /* bytes of the next one's events that were, too */
@@ -42,7 +45,8 @@ struct lane {
 struct lanes {
     struct map by_tenant;
     struct list due;
-    int64_t marks_at_ms; /* when marks were last looked for */
+    struct list announced; /* oldest first */
+    int64_t marks_at_ms;   /* when marks were last looked for */
 };
 
 void lanes_init(struct lanes *l);
@@ -55,6 +59,15 @@ void lane_set_window(struct lane *lane, bool others_are_there);
  * come that far waits until half of them are confirmed: each turn begins with reading the log. */
 bool lane_is_full(struct lane *lane);
 void lanes_make_due(struct lanes *l, struct lane *lane);
+/* Its figures may go out: some have changed, and the last announcement is FIGURES_EVERY_MS old. */
+bool lane_may_announce(const struct lane *lane);
+/* After its turn: it is due no longer, unless there is more for now. Who only waits until its figures may go
+ * out again is not looked at before: of a thousand tenants with something to say, most do. */
+void lanes_settle(struct lanes *l, struct lane *lane, int64_t now_ms);
+/* Those whose figures have changed and may go out again are due. */
+void lanes_take_waiting(struct lanes *l, int64_t now_ms);
+/* How long there is nothing to do but to listen to the broker: at most so long. */
+int64_t lanes_wait_ms(struct lanes *l, int64_t now_ms, int64_t most);
 /* The broker has an entry, or has refused one: then the lane goes on from what is confirmed, after a pause.
  */
 void lanes_confirm(struct lane *lane, uint64_t entry);

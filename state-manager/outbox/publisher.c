@@ -186,6 +186,7 @@ bool publish_lane(struct publisher *p, struct lane *lane, struct err *err)
     return true;
 }
 
+/* Unless they are those that were sent last. */
 static bool read_figures(struct publisher *p, struct lane *lane, uint64_t *rev, struct buf *data,
                          struct err *err)
 {
@@ -193,11 +194,14 @@ static bool read_figures(struct publisher *p, struct lane *lane, uint64_t *rev, 
     struct buf doc;
     bool found;
     struct figures figures;
+    if (!p->store->ops->head(p->store, lane->tenant_id, &head, err))
+        return false;
+    *rev = head.figures_rev;
+    if (*rev <= lane->figures_sent)
+        return true;
     buf_init(&doc, DOC_MAX);
-    bool ok = p->store->ops->head(p->store, lane->tenant_id, &head, err) &&
-              p->store->ops->get(p->store, lane->tenant_id, DOC_FIGURES, VIEW("all"), &doc, &found, err);
+    bool ok = p->store->ops->get(p->store, lane->tenant_id, DOC_FIGURES, VIEW("all"), &doc, &found, err);
     if (ok) {
-        *rev = head.figures_rev;
         figures_read(buf_view(&doc), &figures);
         figures_show(&figures, clock_wall_ms(), data);
     }
@@ -208,7 +212,7 @@ static bool read_figures(struct publisher *p, struct lane *lane, uint64_t *rev, 
 /* The newest figures, if they have changed and the last announcement is a second old. */
 bool publish_figures(struct publisher *p, struct lane *lane, int64_t now, struct err *err)
 {
-    if (!lane->figures_dirty || now - lane->figures_at_ms < FIGURES_EVERY_MS || !publisher_has_room(p))
+    if (!lane_may_announce(lane) || !publisher_has_room(p))
         return true;
     uint64_t rev = 0, tag = 0;
     char id[24];

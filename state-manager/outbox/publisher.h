@@ -12,8 +12,6 @@
 #include "state-manager/outbox/lanes.h"
 #include "state-manager/outbox/window.h"
 
-enum { FIGURES_EVERY_MS = 1000 /* of one tenant, at most */ };
-
 /* What is read of the log: one entry. */
 struct reading_entry {
     uint64_t n;

@@ -171,6 +171,7 @@ static void put_off(struct relay *r, struct lane *lane, int64_t now, const struc
 static bool publish_due(struct relay *r, struct err *err)
 {
     int64_t now = clock_mono_ms();
+    lanes_take_waiting(&r->lanes, now);
     list_foreach(node, &r->lanes.due)
     {
         struct lane *lane = container_of(node, struct lane, node);
@@ -179,14 +180,13 @@ static bool publish_due(struct relay *r, struct err *err)
         lane_set_window(lane, crowd_has_others(jobs_crowd(r->jobs), lane->hash, now * 1000));
         if (now < lane->retry_at_ms || lane_is_full(lane))
             continue;
-        if (!publish_lane(&r->out, lane, err) || !publish_figures(&r->out, lane, now, err)) {
+        if ((lane->more && !publish_lane(&r->out, lane, err)) || !publish_figures(&r->out, lane, now, err)) {
             if (!r->out.unread)
                 return false;
             put_off(r, lane, now, err);
             return true; /* a store that hangs is asked once a turn: the broker is listened to in between */
         }
-        if (!lane->more && !lane->figures_dirty)
-            list_unlink(&lane->node);
+        lanes_settle(&r->lanes, lane, now);
     }
     return true;
 }
@@ -314,20 +314,9 @@ static bool keeps_up(struct relay *r, int64_t now, struct err *err)
 /* How long there is nothing to do: figures wait for their second, what was refused for its next try. */
 static int idle_ms(struct relay *r, int64_t now)
 {
-    int64_t wait = POLL_MS;
     if (!can_publish(r))
         return r->blocked || !r->out.stuffed ? POLL_MS : ROOM_MS;
-    list_foreach(node, &r->lanes.due)
-    {
-        struct lane *lane = container_of(node, struct lane, node);
-        if (lane_is_full(lane))
-            continue;
-        int64_t in = lane->more ? 0 : lane->figures_at_ms + FIGURES_EVERY_MS - now;
-        if (in < lane->retry_at_ms - now)
-            in = lane->retry_at_ms - now;
-        wait = in < wait ? in : wait;
-    }
-    return wait > 0 ? (int)wait : 0;
+    return (int)lanes_wait_ms(&r->lanes, now, POLL_MS);
 }
 
 /* Waits its turn after a failure, then connects. The commits go on meanwhile; the log is the queue. */

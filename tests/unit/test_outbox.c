@@ -190,6 +190,66 @@ START_TEST(in_company_a_long_entry_goes_out_a_few_at_a_time)
 }
 END_TEST
 
+static void open_lane(struct lane *lane)
+{
+    *lane = (struct lane){.window = LANE_WINDOW};
+    list_init(&lane->node);
+    list_init(&lane->announced);
+}
+
+static void has_news(struct lanes *l, struct lane *lane)
+{
+    lane->figures_dirty = true;
+    lanes_make_due(l, lane);
+}
+
+/* What the relay does with a lane that is due. */
+static void has_its_turn(struct lanes *l, struct lane *lane, int64_t now)
+{
+    lane->more = false;
+    if (lane_may_announce(lane)) {
+        lane->figures_at_ms = now;
+        lane->figures_dirty = false;
+    }
+    lanes_settle(l, lane, now);
+}
+
+/* Otherwise each turn would look at all who had something to say within the last second, and read the log. */
+START_TEST(who_waits_for_its_figures_alone_is_not_due)
+{
+    struct lanes l;
+    struct lane a, b;
+    lanes_init(&l);
+    open_lane(&a);
+    open_lane(&b);
+    ck_assert_int_eq(lanes_wait_ms(&l, 5000, 500), 500);
+    has_news(&l, &a);
+    ck_assert_int_eq(lanes_wait_ms(&l, 5000, 500), 0);
+    has_its_turn(&l, &a, 5000);
+    has_news(&l, &b);
+    has_its_turn(&l, &b, 5400);
+    ck_assert(list_empty(&l.due));
+    has_news(&l, &a);
+    ck_assert(!lane_may_announce(&a));
+    has_its_turn(&l, &a, 5500);
+    ck_assert(list_empty(&l.due)); /* its entry is out, its figures are not */
+    ck_assert(a.figures_dirty);
+    ck_assert_int_eq(lanes_wait_ms(&l, 5600, 500), 400);
+    lanes_take_waiting(&l, 5999);
+    ck_assert(list_empty(&l.due));
+    lanes_take_waiting(&l, 6000);
+    ck_assert(l.due.next == &a.node && l.due.prev == &a.node);
+    ck_assert(lane_may_announce(&a));
+    has_its_turn(&l, &a, 6000);
+    lanes_take_waiting(&l, 6400);
+    ck_assert(list_empty(&l.due)); /* the other has said nothing since */
+    ck_assert_int_eq(lanes_wait_ms(&l, 6400, 5000), 600);
+    lanes_take_waiting(&l, 7000);
+    ck_assert_int_eq(lanes_wait_ms(&l, 7000, 5000), 5000);
+    lanes_finish(&l);
+}
+END_TEST
+
 START_TEST(a_full_window_opens_when_some_are_free)
 {
     struct window w;
@@ -221,6 +281,7 @@ Suite *suite_outbox(void)
     tcase_add_test(t, many_are_refused_at_once);
     tcase_add_test(t, who_came_to_its_window_waits_until_half_is_confirmed);
     tcase_add_test(t, in_company_a_long_entry_goes_out_a_few_at_a_time);
+    tcase_add_test(t, who_waits_for_its_figures_alone_is_not_due);
     tcase_add_test(t, a_full_window_opens_when_some_are_free);
     suite_add_tcase(s, t);
     return s;
