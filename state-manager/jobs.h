@@ -48,7 +48,7 @@ struct position {
 
 /* What a call takes of processors besides what is measured: to be read, to be answered; and what each event
  * does of the relay, the broker and the gateways. */
-enum { JOB_BESIDE_US = 50, EVENT_BESIDE_US = 250 };
+enum { JOB_BESIDE_US = 50, EVENT_BESIDE_US = 600 };
 
 enum { FILTER_OWNER_SIZE = 1 + 128 + 1, FILTER_TEXT_SIZE = 400 + 1, CONTENT_TAG_SIZE = 20 + 1 };
 

@@ -48,6 +48,7 @@ struct rpc {
     struct broker *broker;
     struct mailbox *questions, *inbox;
     struct list pending; /* in order of their deadlines */
+    struct map by_id;    /* the same */
     struct backoff backoff;
     uint64_t next_id;
     int wake_fd;
@@ -66,10 +67,18 @@ static void tell(struct rpc *r, struct news *n)
     }
 }
 
+static struct view key_of(const uint64_t *id)
+{
+    return (struct view){(const char *)id, sizeof *id};
+}
+
 /* Tells the outcome, which stands in news->kind. */
 static void finish(struct rpc *r, struct question *q)
 {
-    list_unlink(&q->in_pending);
+    if (!list_empty(&q->in_pending)) {
+        list_unlink(&q->in_pending);
+        map_remove(&r->by_id, key_of(&q->id));
+    }
     if (q->news)
         tell(r, q->news);
     free(q->routing_key);
@@ -91,15 +100,7 @@ static void fail_until(struct rpc *r, int64_t now)
 static struct question *find(struct rpc *r, struct view id)
 {
     uint64_t wanted;
-    if (!view_u64(id, UINT64_MAX, &wanted))
-        return NULL;
-    list_foreach(node, &r->pending)
-    {
-        struct question *q = container_of(node, struct question, in_pending);
-        if (q->id == wanted)
-            return q;
-    }
-    return NULL;
+    return view_u64(id, UINT64_MAX, &wanted) ? map_get(&r->by_id, key_of(&wanted)) : NULL;
 }
 
 /* What wants no answer. */
@@ -160,6 +161,7 @@ static bool send_questions(struct rpc *r, struct err *err)
         q->id = ++r->next_id;
         q->deadline_ms = clock_mono_ms() + ANSWER_MS;
         list_append(&r->pending, &q->in_pending);
+        map_put(&r->by_id, key_of(&q->id), q);
         fine = fine && (r->blocked || publish(r, q, err));
     }
     return fine;
@@ -296,6 +298,7 @@ struct rpc *rpc_start(const struct rpc_options *options, struct err *err)
     r->questions = mailbox_create(QUESTIONS_MAX, NULL, NULL);
     r->wake_fd = mailbox_fd(r->questions);
     list_init(&r->pending);
+    map_init(&r->by_id);
     backoff_init(&r->backoff, BACKOFF_FIRST_MS, BACKOFF_MOST_MS);
     r->worker = worker_start("rpc", run, r);
     return r;
@@ -318,6 +321,7 @@ void rpc_stop(struct rpc *r)
     mailbox_close(r->questions);
     worker_destroy(r->worker);
     mailbox_destroy(r->questions, discard);
+    map_free(&r->by_id);
     broker_destroy(r->broker);
     free(r->gateway_id);
     free(r->events_exchange);
