@@ -13,10 +13,8 @@ enum {
     PROBE_EVERY_MS = 3000,
     STUCK_MS = 3000,
     CONFLICTS_MAX = 12,
-    TASK_US = 300,   /* what a command takes before there is experience */
-    DECIDE_US = 100, /* and without its part of the commit */
+    DECIDE_US = 100, /* what a command takes, without its part of the commit, before there is experience */
     SLICE_US = 150,
-    TAKE_US = 50,            /* of tasks, with others about: who are answered at once ask again at once */
     ROUND_US = 3 * SLICE_US, /* of deciding in a round, beside what the commit takes anyway */
     COMMITS_MAX = 3,         /* times as long as is usual is charged for one, at most */
     LETTERS_MAX = 4096
@@ -212,8 +210,6 @@ static void share_cost(struct committer *c, int64_t took_us)
             s->decide_us = (3 * s->decide_us + s->used_us / (int64_t)n) / 4;
         if (s->entry && tasks)
             s->used_us += commit_us * (int64_t)n / (int64_t)tasks;
-        if (n)
-            s->task_us = (3 * s->task_us + s->used_us / (int64_t)n) / 4;
     }
 }
 
@@ -326,14 +322,12 @@ static size_t fill_slot(struct committer *c, struct slot *s, size_t most_jobs)
     return jobs;
 }
 
-/* Alone one may have as much as an entry takes, with others about it is little. */
+/* Alone one may have as much as an entry takes. With others about it is one command: who are answered at once
+ * ask again at once, and all of that is read in one turn of the loop. */
 static void plan_slot(struct committer *c, struct slot *s, int64_t now)
 {
-    s->task_us = s->task_us ? s->task_us : TASK_US;
     s->decide_us = s->decide_us ? s->decide_us : DECIDE_US;
-    s->most = ENTRY_COMMANDS_MAX;
-    if (turns_is_shared(&c->turns, &s->party, now))
-        s->most = s->task_us < TAKE_US ? (size_t)(TAKE_US / s->task_us) : 1;
+    s->most = turns_is_shared(&c->turns, &s->party, now) ? 1 : ENTRY_COMMANDS_MAX;
     s->next = NULL;
 }
 

@@ -31,8 +31,7 @@ struct slot {
     size_t decided; /* tasks before this one are in the batch */
     size_t most;    /* tasks that this round may decide */
     int conflicts;
-    int64_t task_us;            /* what a task takes by experience, with its part of the commit */
-    int64_t decide_us;          /* and without */
+    int64_t decide_us;          /* what a task takes by experience, without its part of the commit */
     int64_t used_us, beside_us; /* what this round took, and what its jobs had taken before */
     struct batch *batch;
     struct entry *entry;

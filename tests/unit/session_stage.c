@@ -37,7 +37,12 @@ static void sink_close(void *link, int code, const char *reason)
     k->code = code;
 }
 
-static const struct link_ops sink_ops = {.write = sink_write, .close = sink_close};
+static void sink_slow(void *link, bool slow)
+{
+    ((struct sink *)link)->slowed = slow;
+}
+
+static const struct link_ops sink_ops = {.write = sink_write, .close = sink_close, .slow = sink_slow};
 
 static void count_bind(void *ctx, const char *tenant_id)
 {

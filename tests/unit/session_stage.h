@@ -20,7 +20,7 @@ struct sink {
     struct session *session;
     size_t takes; /* frames per write; SIZE_MAX: all */
     size_t writes, frames;
-    bool closed;
+    bool closed, slowed;
     int code;
     struct buf text; /* payloads, each with a newline behind it */
 };

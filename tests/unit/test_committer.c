@@ -456,6 +456,25 @@ START_TEST(a_flood_is_taken_in_slices_while_somebody_else_is_there)
 }
 END_TEST
 
+/* They are answered at once, and their callers ask again at once: the loop would read all of that in one
+ * turn. */
+START_TEST(while_somebody_else_is_there_each_call_has_a_commit_of_its_own)
+{
+    uint64_t id = 0;
+    for (int round = 0; round < 3; round++) { /* alone: what a call takes as one of many is known */
+        for (int i = 0; i < 14; i++)
+            submit_event(++id);
+        run_until((int)id);
+    }
+    int before = committed;
+    submit_of("t2", ++id);
+    for (int i = 0; i < 6; i++)
+        submit_event(++id);
+    run_until((int)id);
+    ck_assert_int_eq(committed - before, 7);
+}
+END_TEST
+
 START_TEST(a_commit_that_takes_long_now_and_then_is_nobodys_doing)
 {
     enum { ROUNDS = 12, EVERY = 6 };
@@ -566,6 +585,7 @@ Suite *suite_committer(void)
     tcase_add_test(t, single_calls_of_many_tenants_share_a_commit);
     tcase_add_test(t, on_a_slow_disk_more_calls_share_a_commit);
     tcase_add_test(t, a_flood_is_taken_in_slices_while_somebody_else_is_there);
+    tcase_add_test(t, while_somebody_else_is_there_each_call_has_a_commit_of_its_own);
     tcase_add_test(t, a_commit_that_takes_long_now_and_then_is_nobodys_doing);
     tcase_add_test(t, the_numbers_of_a_tenant_are_one);
     tcase_add_test(t, what_nobody_waits_for_any_more_is_not_begun);

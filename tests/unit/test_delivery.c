@@ -1,4 +1,6 @@
 /* How events reach sockets: gathered, chosen by room, slow sockets, and against a model. */
+#include "portal-gateway/core/pace.h"
+#include "shared/clock.h"
 #include "tests/unit/dice.h"
 #include "tests/unit/session_stage.h"
 #include "tests/unit/suites.h"
@@ -372,6 +374,47 @@ START_TEST(a_fan_out_is_cut_into_short_slices_while_another_tenant_is_there)
 }
 END_TEST
 
+static int slowed(struct sink *const *all, int count)
+{
+    int n = 0;
+    for (int i = 0; i < count; i++)
+        n += all[i]->slowed;
+    return n;
+}
+
+/* What each has said meanwhile is heard in that turn. The tick that begins it and the next turn may be one.
+ */
+START_TEST(who_was_slowed_is_read_on_one_a_turn)
+{
+    enum { CROWD = 6, TOOK_US = 500 };
+    struct sink *all[CROWD], *other;
+    char sub[16];
+    stage.policy.tenant_share = 10;
+    for (int i = 0; i < CROWD; i++) {
+        snprintf(sub, sizeof sub, "u%d", i);
+        all[i] = live(&protocol_ws, sub, "");
+    }
+    stage.token_tenant = "t2";
+    other = opened(&protocol_ws);
+    sign_in(other, "somebody", "");
+    for (int i = 0; i < CROWD; i++)
+        for (int k = 0; k < 200 && !all[i]->slowed; k++)
+            pace_charge(all[i]->session, TOOK_US);
+    int left = slowed(all, CROWD);
+    ck_assert_int_eq(left, CROWD);
+    for (int64_t end = clock_mono_ms() + 5000; left && clock_mono_ms() < end;) {
+        int before = left;
+        loop_turn(stage.loop);
+        left = slowed(all, CROWD);
+        ck_assert_int_le(before - left, before == CROWD ? 2 : 1);
+    }
+    ck_assert_int_eq(left, 0);
+    for (int i = 0; i < CROWD; i++)
+        gone(all[i]);
+    gone(other);
+}
+END_TEST
+
 Suite *suite_delivery(void)
 {
     Suite *s = suite_create("delivery");
@@ -393,6 +436,7 @@ Suite *suite_delivery(void)
     tcase_add_test(t, who_was_in_a_room_hears_it_in_the_new_history_too);
     tcase_add_loop_test(t, any_order_of_blocks_and_events_reads_like_the_stream, 0, 12);
     tcase_add_test(t, a_fan_out_is_cut_into_short_slices_while_another_tenant_is_there);
+    tcase_add_test(t, who_was_slowed_is_read_on_one_a_turn);
     tcase_add_test(t, a_socket_that_takes_nothing_is_cut);
     suite_add_tcase(s, t);
     return s;
