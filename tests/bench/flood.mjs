@@ -161,9 +161,9 @@ async function measureOne(site, apart, neighbour, name) {
     const flood = tool(program, args);
     for (const one of [flood, helper].filter(Boolean)) pin(one.pid, LOADS);
     if (program === 'flood') await flood.line(/^READY/, 'READY');
-    await sleep(args[0] === 'knock' ? AT_ONCE_MS : GAP_MS);
+    await sleep(GAP_MS);
     if (program === 'flood') flood.kill('SIGUSR1');
-    await sleep(200);
+    await sleep(args[0] === 'knock' ? AT_ONCE_MS : 200);
     await window(kind);
     flood.kill('SIGTERM');
     await flood.gone;
