@@ -114,24 +114,22 @@ describe('the store', () => {
     await calm();
     assert.ok((await perAnswer(flood(world.sm.port, 60, request), () => rest(world.sm, tokenOf(CALM), 'GET', '/api/v1/dashboard/stats'))) < 5);
   });
-  test('events in arrays count one by one', async () => {
-    const eventsOf = async (length) => {
+  // A tenth of the time (TENANT_SHARE) at 600 us for an event (EVENT_BESIDE_US): no machine may let it have more, however fast.
+  for (const length of [1, 50])
+    test(`events count one by one, in arrays of ${length}, too`, async () => {
       const body = JSON.stringify(Array.from({ length }, (_, n) => ({ event: 'noise', data: { n } })));
       const all = flood(world.sm.port, 8, post('/api/v1/events', bearer(FLOOD, 'service'), body)); // more would wait until they are refused
       const beside = async (ms) => {
         for (const end = Date.now() + ms; Date.now() < end; await sleep(50)) await calm();
       };
       await beside(1500); // what it may have at once
-      const had = served(all);
+      const [had, began] = [served(all), Date.now()];
       await beside(3000);
-      const events = (served(all) - had) * length;
+      const [events, most] = [(served(all) - had) * length, ((Date.now() - began) * 1000 * 0.1) / 600];
       all.forEach((line) => line.end());
-      return events;
-    };
-    const single = await eventsOf(1), many = await eventsOf(50);
-    console.log(`# ${single} one by one, ${many} in arrays`);
-    assert.ok(many < 3 * single, `${single} one by one, ${many} in arrays`);
-  });
+      console.log(`# ${events} events, the share is ${most.toFixed(0)}`);
+      assert.ok(events > 0 && events < 1.3 * most + length, `${events} events, the share is ${most.toFixed(0)}`);
+    });
   for (const [who, tenants] of [['who is alone is', [FLOOD]], ['three that all take what they can are', ['t_busy_1', 't_busy_2', 't_busy_3']]])
     test(`${who} not held up: one commit takes what waits`, async () => {
       await sleep(1500); // nobody else for a while
