@@ -9,11 +9,13 @@
 
 enum { REQUEST_BYTES_MAX = 64 << 10 };
 
-/* A room's: wanted, then asked, then known until its time is over. */
+/* A room's: wanted, then asked, then known until its time is over; what is known may be wanted again before.
+ */
 struct right {
     struct list in_list; /* r->wanted, r->asked, or r->known[whether there is such a room] */
     struct list waiting; /* of struct rights_wait */
     int64_t until_ms;    /* 0: not known */
+    bool is_wanted;      /* or asked */
     char *said;          /* of the room, JSON; NULL: there is none, or it is not known */
     size_t room_bytes;
     char room[];
@@ -51,7 +53,7 @@ struct rights *rights_create(struct tenant *t)
 static void forget(struct rights *r, struct right *right)
 {
     assert(list_empty(&right->waiting));
-    r->known_count -= right->until_ms != 0;
+    r->known_count -= !right->is_wanted;
     list_unlink(&right->in_list);
     map_remove(&r->by_room, room_of(right));
     free(right->said);
@@ -161,20 +163,21 @@ static void keep(struct rights *r, struct right *right, const char *said, int64_
 {
     bool yes = said != NULL;
     make_place(r, now_ms);
+    free(right->said);
     right->said = said ? xstrdup(said) : NULL;
+    right->is_wanted = false;
     right->until_ms = now_ms + (yes ? RIGHTS_YES_MS : RIGHTS_NO_MS);
     list_append(&r->known[yes], &right->in_list);
     r->known_count++;
 }
 
-/* Puts all of one list into another, which is empty. */
-static void move_all(struct list *to, struct list *from)
+/* Nobody said anything new of it: as before. Its time is about to be over: it stands where that is looked
+ * for. */
+static void believe_on(struct rights *r, struct right *right)
 {
-    while (!list_empty(from)) {
-        struct list *node = from->next;
-        list_unlink(node);
-        list_append(to, node);
-    }
+    right->is_wanted = false;
+    list_append(r->known[right->said != NULL].next, &right->in_list); /* in front */
+    r->known_count++;
 }
 
 static void tell(struct list *waiting, const struct answer *a)
@@ -196,10 +199,12 @@ static void settle(struct rights *r, struct right *right, const struct answer *a
     char *said = exists ? xstrndup(value.p, value.n) : NULL;
     answer_of(said, &known);
     list_init(&waiting);
-    move_all(&waiting, &right->waiting);
+    list_append_all(&waiting, &right->waiting);
     list_unlink(&right->in_list);
     if (a->ok)
         keep(r, right, said, now_ms);
+    else if (right->until_ms > now_ms)
+        believe_on(r, right);
     else
         forget(r, right);
     tell(&waiting, a->ok ? &known : a);
@@ -212,7 +217,7 @@ static void on_rights(struct ask *ask, const struct answer *a)
     int64_t now = loop_now_ms(r->tenant->hub->loop);
     struct list answered;
     list_init(&answered);
-    move_all(&answered, &r->asked);
+    list_append_all(&answered, &r->asked);
     while (!list_empty(&answered))
         settle(r, first_of(&answered), a, now);
     ask_next(r);
@@ -225,9 +230,22 @@ static struct right *want(struct rights *r, struct view room)
     right->room_bytes = room.n;
     list_init(&right->waiting);
     list_init(&right->in_list);
+    right->is_wanted = true;
     list_append(&r->wanted, &right->in_list);
     map_put(&r->by_room, room, right);
     return right;
+}
+
+/* Who uses a right all the time never waits for it. */
+static void renew(struct rights *r, struct right *right, int64_t now_ms)
+{
+    if (right->is_wanted || !right->said || right->until_ms - now_ms > RIGHTS_RENEW_MS)
+        return;
+    list_unlink(&right->in_list);
+    r->known_count--;
+    right->is_wanted = true;
+    list_append(&r->wanted, &right->in_list);
+    ask_next(r);
 }
 
 void rights_ask(struct rights *r, struct rights_wait *w, struct view room, int64_t now_ms)
@@ -235,13 +253,14 @@ void rights_ask(struct rights *r, struct rights_wait *w, struct view room, int64
     struct right *right = map_get(&r->by_room, room);
     struct answer known;
     if (right && right->until_ms > now_ms) {
+        renew(r, right, now_ms);
         char *said = right->said ? xstrdup(right->said) : NULL; /* who is told may make us forget it */
         answer_of(said, &known);
         w->on_answer(w, &known);
         free(said);
         return;
     }
-    if (right && right->until_ms) {
+    if (right && !right->is_wanted) {
         forget(r, right);
         right = NULL;
     }

@@ -19,9 +19,10 @@ struct rights;
 struct tenant;
 
 enum {
-    RIGHTS_YES_MS = 30000,  /* how long an answer is believed */
-    RIGHTS_NO_MS = 2000,    /* a conversation may begin any moment */
-    RIGHTS_KEPT_MAX = 1024, /* answers; the oldest make place */
+    RIGHTS_YES_MS = 30000,   /* how long an answer is believed */
+    RIGHTS_RENEW_MS = 10000, /* what is used in the last of it is asked for again */
+    RIGHTS_NO_MS = 2000,     /* a conversation may begin any moment */
+    RIGHTS_KEPT_MAX = 1024,  /* answers; the oldest make place */
     RIGHTS_PER_REQUEST = 100
 };
 

@@ -336,6 +336,37 @@ static void on_told(struct rights_wait *w, const struct answer *a)
         rights_ask(t1()->rights, w, next, 0);
 }
 
+START_TEST(what_is_used_all_the_time_is_asked_for_again_before_it_is_forgotten)
+{
+    struct sink *k = live(&protocol_ws, "u1", "");
+    struct waiter w = {.next = {NULL, 0}};
+    struct view room = VIEW("conversation:c_1");
+    int64_t now = loop_now_ms(stage.loop), late = now + RIGHTS_YES_MS - RIGHTS_RENEW_MS / 2;
+    rights_wait_init(&w.wait, on_told);
+    rights_ask(t1()->rights, &w.wait, room, now);
+    settle(stage.asked_token, YES);
+    rights_ask(t1()->rights, &w.wait, room, now + RIGHTS_YES_MS - RIGHTS_RENEW_MS - 1000);
+    ck_assert_uint_eq(stage.asks, 1); /* it is still fresh */
+    rights_ask(t1()->rights, &w.wait, room, late);
+    rights_ask(t1()->rights, &w.wait, room, late); /* one question is enough */
+    ck_assert_uint_eq(w.yes, 4);
+    ck_assert_uint_eq(stage.asks, 2);
+    settle(stage.asked_token, ""); /* nobody knows: as before, and asked again */
+    rights_ask(t1()->rights, &w.wait, room, late);
+    ck_assert_uint_eq(w.yes, 5);
+    ck_assert_uint_eq(stage.asks, 3);
+    rights_ask(t1()->rights, &w.wait, room, now + RIGHTS_YES_MS + 1000); /* nobody has said anything since */
+    ck_assert_uint_eq(w.yes, 5);
+    ck_assert_uint_eq(stage.asks, 3); /* waits for the one that is on its way */
+    settle(stage.asked_token, NO);
+    ck_assert_uint_eq(w.no, 1);
+    rights_ask(t1()->rights, &w.wait, room, loop_now_ms(stage.loop));
+    ck_assert_uint_eq(w.no, 2); /* it is gone: what was said last counts */
+    ck_assert_uint_eq(stage.asks, 3);
+    gone(k);
+}
+END_TEST
+
 START_TEST(who_is_told_may_ask_on_at_once)
 {
     struct sink *k = live(&protocol_ws, "u1", "");
@@ -421,6 +452,7 @@ Suite *suite_client_rooms(void)
     tcase_add_test(t, a_stranger_joins_nothing);
     tcase_add_test(t, an_answer_is_believed_for_a_while);
     tcase_add_test(t, when_nobody_answers_all_are_told_and_nothing_is_believed);
+    tcase_add_test(t, what_is_used_all_the_time_is_asked_for_again_before_it_is_forgotten);
     tcase_add_test(t, who_is_told_may_ask_on_at_once);
     tcase_add_test(t, what_is_believed_is_bounded);
     tcase_add_test(t, a_question_has_at_most_a_hundred_rooms);
