@@ -11,7 +11,8 @@
  * hardly meet each other, or (--random) come at random times, as those of people who do not know each other do.
  *
  * stdin: a line with a word begins a window of that name. stdout: READY, then at the end of each window, LINGER_MS later so
- * that late ones are in it, one line of JSON {"window":..., kind:[us, ...]}; what has not come by then counts as that long.
+ * that late ones are in it, one line of JSON {"window":..., kind:[[due, us], ...]} (due by CLOCK_MONOTONIC, in us); what has not come
+ * by then counts as that long.
  *
  * Tokens come from a file: for each tenant a line "agent service conversation number".
  *
@@ -300,7 +301,7 @@ static void tell(const struct window *w)
             if ((int)c->kind != kind) continue;
             lost += !c->is_done;
             refused += c->is_refused;
-            printf("%s%" PRIu64, some++ ? "," : "", c->is_done ? c->took_us : now_us() - c->due_us);
+            printf("%s[%" PRIu64 ",%" PRIu64 "]", some++ ? "," : "", c->due_us, c->is_done ? c->took_us : now_us() - c->due_us);
         }
         printf("],\"%s_lost\":%d,\"%s_refused\":%d", kind_names[kind], lost, kind_names[kind], refused);
     }

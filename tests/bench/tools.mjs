@@ -11,7 +11,7 @@ const children = new Set();
 
 export function build() {
   fs.mkdirSync(TOOLS, { recursive: true });
-  for (const [name, libraries] of Object.entries({ fanload: ['-lcrypto', '-lm'], fanpub: ['-lrabbitmq'], floor: [], hookload: ['-lcrypto'], flood: [], neighbour: ['-lcrypto', '-lm'] }))
+  for (const [name, libraries] of Object.entries({ fanload: ['-lcrypto', '-lm'], fanpub: ['-lrabbitmq'], floor: [], hookload: ['-lcrypto'], flood: [], neighbour: ['-lcrypto', '-lm'], hiccups: [] }))
     execFileSync('cc', ['-O2', '-w', '-o', path.join(TOOLS, name), path.join(HERE, `${name}.c`), ...libraries], { stdio: 'inherit' });
 }
 
