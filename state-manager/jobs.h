@@ -47,8 +47,8 @@ struct position {
 };
 
 /* What a call is charged besides what is measured, of processors: to be read, to be answered; and for each
- * event what it takes of the relay, the broker and the gateways, and keeps others waiting. The latter is no sum:
- * at 250 us a flood of events still moved its neighbours' p99 by a fifth (docs/reliability.md). */
+ * event what it takes of the relay, the broker and the gateways, and keeps others waiting. The latter is no
+ * sum: at 250 us a flood of events still moved its neighbours' p99 by a fifth (docs/reliability.md). */
 enum { JOB_BESIDE_US = 50, EVENT_BESIDE_US = 600 };
 
 enum { FILTER_OWNER_SIZE = 1 + 128 + 1, FILTER_TEXT_SIZE = 400 + 1, CONTENT_TAG_SIZE = 20 + 1 };

@@ -62,8 +62,8 @@ void lanes_make_due(struct lanes *l, struct lane *lane);
 /* Its figures may go out: some have changed, and the last announcement is FIGURES_EVERY_MS old. */
 bool lane_may_announce(const struct lane *lane);
 /* After its turn: it is due no longer, unless there is more for now. Who only waits until its figures may go
- * out again is not looked at before: of a thousand tenants with something to say, most do. now_ms: the same that
- * publish_figures() had in this turn; figures of then are what it has to wait behind. */
+ * out again is not looked at before: of a thousand tenants with something to say, most do. now_ms: the same
+ * that publish_figures() had in this turn; figures of then are what it has to wait behind. */
 void lanes_settle(struct lanes *l, struct lane *lane, int64_t now_ms);
 /* Those whose figures have changed and may go out again are due. */
 void lanes_take_waiting(struct lanes *l, int64_t now_ms);
