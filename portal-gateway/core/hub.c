@@ -430,6 +430,7 @@ struct hub *hub_create(struct loop *loop, const struct policy *policy, const str
     guests_init(&h->guests);
     asks_init(&h->asks);
     paces_init(&h->paces, h);
+    strangers_init(&h->turns, h->loop);
     init_peers(h);
     init_pid_keys(h);
     list_init(&h->thirsty);
@@ -468,6 +469,7 @@ void hub_destroy(struct hub *h)
     frame_unref(h->ws_ping);
     mailbox_destroy(h->inbox, news_discard);
     paces_finish(&h->paces);
+    strangers_finish(&h->turns);
     loop_timer_destroy(h->gather_timer);
     loop_timer_destroy(h->hole_timer);
     loop_timer_destroy(h->upkeep_timer);

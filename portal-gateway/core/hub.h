@@ -19,6 +19,7 @@
 #include "portal-gateway/core/policy.h"
 #include "portal-gateway/core/session.h"
 #include "portal-gateway/core/sid_index.h"
+#include "portal-gateway/core/strangers.h"
 #include "shared/list.h"
 #include "shared/loop.h"
 #include "shared/map.h"
@@ -69,6 +70,7 @@ struct hub {
     struct guests guests;
     struct asks asks;
     struct paces paces;
+    struct strangers turns;           /* of who has not signed in */
     struct peer_keys pid_keys;        /* pids are signed with */
     int64_t generation;               /* the latest of any session, ours or heard */
     struct list thirsty;              /* tenants whose log has to be asked for */

@@ -5,6 +5,7 @@
 #include "portal-gateway/core/meters.h"
 #include "portal-gateway/core/recovery.h"
 #include "portal-gateway/core/sio_session.h"
+#include "portal-gateway/core/strangers.h"
 #include "portal-gateway/core/tenant.h"
 #include "shared/clock.h"
 #include "shared/crypto.h"
@@ -256,6 +257,7 @@ static bool is_given_up(const struct session *s)
 
 void session_on_message(struct session *s, struct view message, bool is_text)
 {
+    strangers_hear(s);
     if (s->state == SESSION_CLOSING || s->state == SESSION_OPENING || s->due[DUE_REFUSAL])
         return;
     if (is_given_up(s)) {
@@ -266,6 +268,14 @@ void session_on_message(struct session *s, struct view message, bool is_text)
         session_close(s, CLOSE_RATE);
         return;
     }
+    if (!strangers_put_off(s, message, is_text))
+        session_hear(s, message, is_text);
+}
+
+void session_hear(struct session *s, struct view message, bool is_text)
+{
+    if (s->state == SESSION_CLOSING)
+        return;
     int64_t started = clock_mono_us();
     s->protocol->on_message(s, message, is_text);
     if (s->control_count && !s->blocked)
@@ -368,6 +378,7 @@ void session_gone(struct session *s)
     log_info("session_closed", "session=%s protocol=%s tenant=%s reason=%s", s->id, s->protocol->name,
              s->tenant ? tenant_id(s->tenant) : "-", reasons[s->reason].name);
     set_link(s, NULL, NULL);
+    strangers_forget(s);
     forget_identity(s);
     for (unsigned i = 0; i < s->control_count; i++)
         frame_unref(s->control[i]);

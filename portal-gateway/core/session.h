@@ -164,6 +164,7 @@ struct session {
     struct list in_slowed;    /* in its tenant's pace.slowed while it is not read */
     int64_t admitted_ms;      /* monotonic; counted among its tenant's arrivals since; 0: not yet */
     struct list in_strangers; /* of the hub, in that state */
+    struct words *words;      /* that wait for their turn (strangers.h); NULL: none */
     enum refusal refusal;     /* while that is due, and how it is told */
     void (*tell_refusal)(struct session *s, enum refusal why);
     struct session *next_by_sid;    /* in its bucket of hub->sids */
@@ -198,6 +199,8 @@ struct session {
 struct session *session_create(struct hub *hub, const struct protocol *protocol, const char *token);
 void session_on_open(struct session *s, const struct link_ops *ops, void *link);
 void session_on_message(struct session *s, struct view message, bool is_text);
+/* What it said, in its turn. */
+void session_hear(struct session *s, struct view message, bool is_text);
 void session_on_writable(struct session *s);
 void session_on_pong(struct session *s);
 /* Goes on with another link, first with what is queued. The old one is the caller's to end. */

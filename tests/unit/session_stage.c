@@ -166,6 +166,8 @@ void gone(struct sink *k)
 void say(struct sink *k, const char *message)
 {
     session_on_message(k->session, view_of(message), true);
+    if (k->session && k->session->words) /* another stranger was heard in this turn */
+        run_for(0);
 }
 
 void forget_output(struct sink *k)

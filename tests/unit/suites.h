@@ -63,6 +63,7 @@
     X(sio_packet)    \
     X(store)         \
     X(store_mongo)   \
+    X(strangers)     \
     X(stream)        \
     X(tcp)           \
     X(template)      \
