@@ -32,6 +32,7 @@ static void on_turn(void *ctx)
 void strangers_init(struct strangers *all, struct loop *loop)
 {
     list_init(&all->waiting);
+    all->bytes = 0;
     all->one_was_heard = false;
     all->timer = loop_timer_create(loop, on_turn, all);
 }
@@ -52,7 +53,7 @@ bool strangers_put_off(struct session *s, struct view message, bool is_text)
     struct strangers *all = &s->hub->turns;
     if (!is_to_sign_in(s))
         return false;
-    if (!all->one_was_heard || message.n > STRANGERS_WORDS_MAX) {
+    if (!all->one_was_heard || all->bytes + message.n > STRANGERS_BYTES_MAX) {
         all->one_was_heard = true;
         loop_timer_start(all->timer, 0, 0);
         return false;
@@ -64,6 +65,7 @@ bool strangers_put_off(struct session *s, struct view message, bool is_text)
     if (message.n)
         memcpy(w->bytes, message.p, message.n);
     list_append(&all->waiting, &w->in_waiting);
+    all->bytes += w->n;
     s->words = w;
     read_it(s, false);
     return true;
@@ -72,8 +74,10 @@ bool strangers_put_off(struct session *s, struct view message, bool is_text)
 static struct words *take(struct session *s)
 {
     struct words *w = s->words;
-    if (w)
-        list_unlink(&w->in_waiting);
+    if (!w)
+        return NULL;
+    list_unlink(&w->in_waiting);
+    s->hub->turns.bytes -= w->n;
     s->words = NULL;
     return w;
 }

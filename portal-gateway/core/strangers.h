@@ -13,14 +13,16 @@
 #include "shared/loop.h"
 #include "shared/view.h"
 #include <stdbool.h>
+#include <stddef.h>
 
 struct session;
 
-enum { STRANGERS_WORDS_MAX = 32 << 10 }; /* bytes of a message that waits; a larger one is heard at once */
+enum { STRANGERS_BYTES_MAX = 1 << 20 }; /* that wait, of all together; what is more is heard at once */
 
 /* Of the hub. */
 struct strangers {
     struct list waiting; /* of struct words, in the order in which they came */
+    size_t bytes;        /* of those */
     struct loop_timer *timer;
     bool one_was_heard; /* in this turn */
 };
