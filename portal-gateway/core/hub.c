@@ -23,7 +23,7 @@ enum {
     HOLE_MS = 50,
     HEADS_PER_REQUEST = 500,
     BEAT_MS = 2000,
-    MANY_GONE = 500 /* sessions, from which it is worth giving their memory back */
+    MANY_GONE = 50 /* sessions, from which it is worth giving their memory back */
 };
 
 struct metric close_meters[CLOSE_REASON_COUNT] = {
