@@ -18,7 +18,7 @@
 
 enum {
     PING_SLACK = 10, /* a part of the ping timeout */
-    MESSAGE_US = 5,  /* what it takes to read one, besides what is measured */
+    MESSAGE_US = 15, /* what it takes to read one, besides what is measured */
     /* How far behind the stream the offset of a client that hears nothing may be; looked at with every ping
      */
     CURSOR_EVENTS = 1000,

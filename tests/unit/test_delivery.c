@@ -341,6 +341,13 @@ static size_t reached(struct sink *const *all, size_t count)
     return n;
 }
 
+static void turn_with_event(uint64_t seq)
+{
+    feed_letter(seq, 1, "x", "");
+    loop_wake_signal(stage.hub->wake);
+    loop_turn(stage.loop);
+}
+
 START_TEST(a_fan_out_is_cut_into_short_slices_while_another_tenant_is_there)
 {
     enum { CROWD = 60 };
@@ -351,18 +358,21 @@ START_TEST(a_fan_out_is_cut_into_short_slices_while_another_tenant_is_there)
         snprintf(sub, sizeof sub, "u%d", i);
         all[i] = live(&protocol_ws, sub, "");
     }
-    feed_letter(11, 1, "x", "");
-    loop_wake_signal(stage.hub->wake);
-    loop_turn(stage.loop);
-    ck_assert_uint_eq(reached(all, CROWD), CROWD); /* alone: at once */
-    for (int i = 0; i < CROWD; i++)
-        forget_output(all[i]);
+    /* Alone: at once, unless the machine was busy elsewhere for milliseconds. */
+    uint64_t seq = 11;
+    bool is_at_once = false;
+    for (int i = 0; i < 20 && !is_at_once; i++) {
+        turn_with_event(seq++);
+        is_at_once = reached(all, CROWD) == CROWD;
+        flush();
+        for (int k = 0; k < CROWD; k++)
+            forget_output(all[k]);
+    }
+    ck_assert(is_at_once);
     stage.token_tenant = "t2";
     other = opened(&protocol_ws);
     sign_in(other, "somebody", "");
-    feed_letter(12, 1, "x", "");
-    loop_wake_signal(stage.hub->wake);
-    loop_turn(stage.loop);
+    turn_with_event(seq);
     ck_assert_uint_gt(reached(all, CROWD), 0);
     ck_assert_uint_le(reached(all, CROWD), 12);
     for (int i = 0; i < 2 * CROWD; i++)
@@ -415,6 +425,28 @@ START_TEST(who_was_slowed_is_read_on_one_a_turn)
 }
 END_TEST
 
+/* With all the share, time that a message takes makes up for itself. What is left is the price of reading it:
+ * this many are ahead of their time, unless the machine was busy elsewhere. */
+START_TEST(reading_a_message_has_a_price_of_its_own)
+{
+    enum { TRIES = 5, MANY = 500 };
+    stage.policy.tenant_share = 100;
+    struct sink *talker = live(&protocol_ws, "talker", "");
+    stage.token_tenant = "t2";
+    struct sink *other = opened(&protocol_ws);
+    sign_in(other, "somebody", "");
+    int said = MANY;
+    for (int i = 0; i < TRIES && said == MANY; i++) {
+        t1()->pace.even_at_us = 0;
+        for (said = 0; said < MANY && !talker->slowed; said++)
+            say(talker, "{\"type\":\"ping\"}");
+    }
+    ck_assert_int_lt(said, MANY);
+    gone(talker);
+    gone(other);
+}
+END_TEST
+
 Suite *suite_delivery(void)
 {
     Suite *s = suite_create("delivery");
@@ -437,6 +469,7 @@ Suite *suite_delivery(void)
     tcase_add_loop_test(t, any_order_of_blocks_and_events_reads_like_the_stream, 0, 12);
     tcase_add_test(t, a_fan_out_is_cut_into_short_slices_while_another_tenant_is_there);
     tcase_add_test(t, who_was_slowed_is_read_on_one_a_turn);
+    tcase_add_test(t, reading_a_message_has_a_price_of_its_own);
     tcase_add_test(t, a_socket_that_takes_nothing_is_cut);
     suite_add_tcase(s, t);
     return s;
