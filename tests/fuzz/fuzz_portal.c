@@ -273,6 +273,7 @@ static void open_client(struct client *c, const struct protocol *protocol, const
     c->session = session_create(hub, protocol, NULL);
     session_on_open(c->session, &ops, c);
     session_on_message(c->session, (struct view){text, (size_t)n}, true);
+    loop_turn(hub->loop); /* of those who have not signed in one is heard in a turn */
 }
 
 /* Both are live: the tenant's history stands at 10. */
