@@ -113,6 +113,7 @@ static void on_bound(struct hub *h, struct news *n)
     if (!t)
         return;
     t->bound = true;
+    t->latest_due = tenant_next_heads(t); /* while it was not, values may have been lost without a hole */
     tenant_want_head(t);
     presence_bound(t->presence);
 }
@@ -208,6 +209,7 @@ static void on_heads_failed(struct hub *h, struct news *n)
             continue;
         t->head_asked = false;
         want_again(t, n->heads->latest); /* at the next upkeep */
+        t->heads_seen++;
         t->latest_due = 0;
         tenant_settle_latest(t);
     }
@@ -224,7 +226,7 @@ static void on_replay(struct hub *h, struct news *n)
     if (t->stream.ring.joint != joint)
         tenant_doubt_rooms(t);
     if (verdict == STREAM_APPENDED) {
-        t->latest_due = t->heads_seen + 1 + t->head_asked; /* what is asked already may say what was before */
+        t->latest_due = tenant_next_heads(t);
         meter_add(REPLAYED, t->stream.at.seq - before);
         log_info("replayed", "tenant=%s from=%llu to=%llu entries=%llu", t->id, (unsigned long long)before,
                  (unsigned long long)t->stream.at.seq, (unsigned long long)(t->stream.ring.head - resets));

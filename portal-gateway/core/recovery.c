@@ -309,6 +309,7 @@ void recovery_begin(struct session *s)
     const struct since beginning = {0};
     struct reading *r = s->reading = xcalloc(1, sizeof *r);
     r->at = s->wish->from;
+    s->came_with = r->at.seq;
     tenant_join_rooms(s->tenant, s, &beginning);
     s->pending = s->replaying = true;
     bool is_plain = s->protocol == &protocol_ws, behind = !is_plain && is_little(s);
@@ -334,6 +335,8 @@ void recovery_complete(struct session *s)
     s->replaying = false;
     if (s->state == SESSION_RECOVERING)
         tenant_make_live(s->tenant, s, true);
+    if (s->came_with == s->tenant->stream.at.seq)
+        tenant_doubt_latest(s->tenant, s);
     tenant_send_latest(s->tenant, s);
 }
 

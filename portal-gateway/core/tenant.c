@@ -191,6 +191,12 @@ void tenant_open(struct tenant *t)
     list_append_all(&t->held, &held);
 }
 
+/* What is asked already may say what was before. */
+uint64_t tenant_next_heads(const struct tenant *t)
+{
+    return t->heads_seen + 1 + t->head_asked;
+}
+
 void tenant_want_head(struct tenant *t)
 {
     t->head_wanted = t->latest_wanted = true;
@@ -347,10 +353,19 @@ static void send_latest(struct tenant *t, struct session *s)
             session_send(s, latest_frame(value, s->form, &position));
 }
 
+void tenant_doubt_latest(struct tenant *t, struct session *s)
+{
+    if (t->stream.latest.values.count == t->stream.latest.own || !t->hub->rpc_up)
+        return;
+    s->latest_due = tenant_next_heads(t);
+    tenant_want_head(t);
+    loop_wake_signal(t->hub->wake); /* which asks */
+}
+
 void tenant_send_latest(struct tenant *t, struct session *s)
 {
     s->latest_before = t->stream.ring.head;
-    s->awaits_latest = !is_latest_known(t);
+    s->awaits_latest = !is_latest_known(t) || s->latest_due > t->heads_seen;
     t->latest_awaited |= s->awaits_latest;
     if (!s->awaits_latest)
         send_latest(t, s);
@@ -365,7 +380,10 @@ void tenant_settle_latest(struct tenant *t)
         struct session *s = container_of(t->everyone->slots[i].member, struct session, member);
         if (!s->awaits_latest)
             continue;
-        s->awaits_latest = false;
+        s->awaits_latest = s->latest_due > t->heads_seen && t->hub->rpc_up;
+        t->latest_awaited |= s->awaits_latest;
+        if (s->awaits_latest)
+            continue;
         send_latest(t, s);
         if (s->state == SESSION_LIVE && !s->blocked)
             tenant_requeue(t, s);

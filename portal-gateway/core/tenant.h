@@ -47,7 +47,7 @@ struct tenant {
     uint64_t joint_seen;    /* of the ring, when it was last looked at */
     bool rooms_doubted;     /* the stream has jumped over what may be recorded of sessions that are here */
     uint64_t doubted_from;  /* seq behind that jump */
-    uint64_t heads_seen;    /* answers so far */
+    uint64_t heads_seen;    /* answers so far, and those that did not come */
     uint64_t latest_due;    /* as many, and `latest` values are as new as the stream */
     bool latest_awaited;    /* by sessions */
     int64_t empty_since_ms; /* 0: has sessions */
@@ -70,6 +70,8 @@ void tenant_remove(struct tenant *t, struct session *s);
 void tenant_open(struct tenant *t);
 /* Wants to know its head soon, with the newest values. */
 void tenant_want_head(struct tenant *t);
+/* How many answers there are when one has come that says what is there by now. */
+uint64_t tenant_next_heads(const struct tenant *t);
 /* The implicit room and those of the token. */
 void tenant_join_rooms(struct tenant *t, struct session *s, const struct since *since);
 /* Held or recovering until now; greeted, not pumped yet. */
@@ -92,6 +94,9 @@ void tenant_tick(struct tenant *t);
 /* Queues the newest `latest` values that the session may hear; while they are being asked for, it has them
  * later: tenant_settle_latest(). */
 void tenant_send_latest(struct tenant *t, struct session *s);
+/* Before that, of one who has heard as much of the stream as there is, elsewhere: between two of its events
+ * newer values may have come there, and be on their way here. It has them when they have been asked for. */
+void tenant_doubt_latest(struct tenant *t, struct session *s);
 void tenant_settle_latest(struct tenant *t);
 /* Tells the sessions concerned about what was appended to the ring since the last call; they are pumped by
  * tenant_flush(). */

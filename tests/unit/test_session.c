@@ -2,6 +2,7 @@
 #include "portal-gateway/core/news.h"
 #include "tests/unit/session_stage.h"
 #include "tests/unit/suites.h"
+#include <stdlib.h>
 #include <string.h>
 
 /* --- signing in --- */
@@ -106,6 +107,82 @@ START_TEST(behind_a_replay_newcomers_wait_for_the_newest_values)
     news_take(stage.hub, n);
     flush();
     ck_assert_int_eq(times_heard(k, "figures"), 1);
+    gone(k);
+    gone(first);
+}
+END_TEST
+
+static void come_back(struct sink *k, const char *sub, const char *offset)
+{
+    struct buf b;
+    char *token = token_of(sub, "");
+    buf_init(&b, 4096);
+    buf_addf(&b, "{\"type\":\"auth\",\"token\":\"%s\",\"offset\":\"%s\"}", token, offset);
+    say(k, b.data);
+    flush();
+    ck_assert_ptr_nonnull(strstr(heard(k), "\"recovered\":true"));
+    buf_free(&b);
+    free(token);
+}
+
+static void answer_with_figures(const char *figures)
+{
+    struct news *n = about_heads(NEWS_HEADS, 11);
+    n->heads->items[0].latest = stream_of(0, 1, "figures", figures);
+    news_take(stage.hub, n);
+    flush();
+}
+
+/* Where it was they may have been newer already, without an event of the stream between. */
+START_TEST(who_has_missed_nothing_elsewhere_waits_for_the_newest_values)
+{
+    struct sink *first = live(&protocol_ws, "u1", ""), *k[2] = {opened(&protocol_ws), opened(&protocol_ws)};
+    news_take(stage.hub, news_create(NEWS_RPC_UP, NULL));
+    feed(0, 1, "figures", FIGURES "4");
+    feed(11, 1, "next", "");
+    come_back(k[0], "u2", "e-11");
+    ck_assert(t1()->latest_wanted);
+    t1()->head_asked = true;
+    t1()->latest_wanted = false;
+    come_back(k[1], "u3", "e-11");
+    ck_assert(t1()->latest_wanted); /* once more: what is asked already may be older than what he has heard */
+    ck_assert_int_eq(times_heard(k[0], "figures"), 0);
+    answer_with_figures(FIGURES "4");
+    ck_assert_int_eq(times_heard(k[0], "\"figures\""), 1);
+    ck_assert_int_eq(times_heard(k[1], "\"figures\""), 0);
+    t1()->head_asked = true;
+    answer_with_figures(FIGURES "4");
+    ck_assert_int_eq(times_heard(k[1], "\"figures\""), 1);
+    gone(k[0]);
+    gone(k[1]);
+    gone(first);
+}
+END_TEST
+
+START_TEST(who_has_missed_something_is_told_the_newest_values_at_once)
+{
+    struct sink *first = live(&protocol_ws, "u1", ""), *k = opened(&protocol_ws);
+    news_take(stage.hub, news_create(NEWS_RPC_UP, NULL));
+    feed(0, 1, "figures", FIGURES "4");
+    feed(11, 1, "next", "");
+    come_back(k, "u2", "e-10");
+    ck_assert_int_eq(times_heard(k, "\"figures\""), 1);
+    gone(k);
+    gone(first);
+}
+END_TEST
+
+START_TEST(behind_a_new_binding_newcomers_wait_for_the_newest_values)
+{
+    struct sink *first = live(&protocol_ws, "u1", ""), *k = opened(&protocol_ws);
+    news_take(stage.hub, news_create(NEWS_RPC_UP, NULL));
+    feed(0, 1, "figures", FIGURES "4");
+    news_take(stage.hub, news_create(NEWS_BOUND, "t1"));
+    feed(11, 1, "next", "");
+    come_back(k, "u2", "e-10");
+    ck_assert_int_eq(times_heard(k, "\"figures\""), 0);
+    answer_with_figures(FIGURES "5");
+    ck_assert_int_eq(times_heard(k, "\"figures\""), 1);
     gone(k);
     gone(first);
 }
@@ -354,6 +431,9 @@ Suite *suite_session(void)
     tcase_add_test(t, without_recovery_there_is_neither_pid_nor_offset);
     tcase_add_test(t, latest_values_follow_the_hello);
     tcase_add_test(t, behind_a_replay_newcomers_wait_for_the_newest_values);
+    tcase_add_test(t, who_has_missed_nothing_elsewhere_waits_for_the_newest_values);
+    tcase_add_test(t, who_has_missed_something_is_told_the_newest_values_at_once);
+    tcase_add_test(t, behind_a_new_binding_newcomers_wait_for_the_newest_values);
     tcase_add_test(t, and_hear_those_that_are_known_when_nobody_can_tell);
     tcase_add_test(t, a_refused_token_is_told_in_the_protocols_way);
     tcase_add_test(t, a_user_has_a_bounded_number_of_sessions);
