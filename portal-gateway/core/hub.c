@@ -21,6 +21,7 @@ enum {
     GATHER_FROM = 64,      /* sockets of a tenant from which it is worth waiting for more events */
     UPKEEP_MS = 1000,
     HOLE_MS = 50,
+    DOUBT_MS = 50, /* a thousand who come back within a second cost twenty requests */
     HEADS_PER_REQUEST = 500,
     BEAT_MS = 2000,
     MANY_GONE = 50 /* sessions, from which it is worth giving their memory back */
@@ -205,6 +206,21 @@ static void ask_heads(struct hub *h, bool all)
     if (heads)
         send_heads(h, heads);
     h->ask_soon = h->ask_all = false;
+}
+
+static void on_doubted(void *ctx)
+{
+    struct hub *h = ctx;
+    h->doubting = false;
+    h->ask_soon = true;
+    loop_wake_signal(h->wake); /* which asks */
+}
+
+void hub_ask_in_company(struct hub *h)
+{
+    if (!h->doubting)
+        loop_timer_start(h->doubt_timer, DOUBT_MS, 0);
+    h->doubting = true;
 }
 
 static void ask_replay(struct hub *h, struct tenant *t)
@@ -443,6 +459,7 @@ struct hub *hub_create(struct loop *loop, const struct policy *policy, const str
     h->inbox = mailbox_create(INBOX_CAPACITY, loop_wake_signal, h->wake);
     h->gather_timer = loop_timer_create(loop, on_gathered, h);
     h->hole_timer = loop_timer_create(loop, on_holes, h);
+    h->doubt_timer = loop_timer_create(loop, on_doubted, h);
     h->upkeep_timer = loop_timer_create(loop, on_upkeep, h);
     return h;
 }
@@ -472,6 +489,7 @@ void hub_destroy(struct hub *h)
     strangers_finish(&h->turns);
     loop_timer_destroy(h->gather_timer);
     loop_timer_destroy(h->hole_timer);
+    loop_timer_destroy(h->doubt_timer);
     loop_timer_destroy(h->upkeep_timer);
     loop_wake_destroy(h->wake);
     free(h);

@@ -81,12 +81,12 @@ struct hub {
     size_t heads_out; /* requests for heads that are not answered yet; more wait for them, and go together */
     bool ask_soon;    /* a tenant wants its head, not only as a retry */
     bool ask_all;     /* the state-manager can be reached again */
-    bool watching_holes;
+    bool watching_holes, doubting;
     bool feed_up, rpc_up, heads_once, heads_fresh; /* fresh: the last request was answered */
     int64_t heads_at_ms;                           /* of the next request for all heads */
     int64_t beat_at_ms;                            /* of our next heartbeat */
     int64_t forget_at_ms;                          /* of the next time that rings forget what is old */
-    struct loop_timer *gather_timer, *upkeep_timer, *hole_timer;
+    struct loop_timer *gather_timer, *upkeep_timer, *hole_timer, *doubt_timer;
     struct loop_wake *wake; /* letters have come, or a flush goes on */
 };
 
@@ -103,6 +103,9 @@ struct mailbox *hub_inbox(struct hub *h);
 
 /* Sees to it that the tenant's hole, if it has one, is asked for in time. */
 void hub_watch_hole(struct hub *h, struct tenant *t);
+
+/* Has the heads that are wanted asked for within 50 ms, one request for all who come until then. */
+void hub_ask_in_company(struct hub *h);
 
 /* Tells the other gateways about us, while they may hear it. */
 void hub_beat(struct hub *h, enum beat_state state);

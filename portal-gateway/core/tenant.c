@@ -358,8 +358,8 @@ void tenant_doubt_latest(struct tenant *t, struct session *s)
     if (t->stream.latest.values.count == t->stream.latest.own || !t->hub->rpc_up)
         return;
     s->latest_due = tenant_next_heads(t);
-    tenant_want_head(t);
-    loop_wake_signal(t->hub->wake); /* which asks */
+    t->head_wanted = t->latest_wanted = true;
+    hub_ask_in_company(t->hub);
 }
 
 void tenant_send_latest(struct tenant *t, struct session *s)

@@ -1,5 +1,6 @@
 /* Sessions: signing in, what each packet does, and what is due when. */
 #include "portal-gateway/core/news.h"
+#include "shared/clock.h"
 #include "tests/unit/session_stage.h"
 #include "tests/unit/suites.h"
 #include <stdlib.h>
@@ -153,6 +154,37 @@ START_TEST(who_has_missed_nothing_elsewhere_waits_for_the_newest_values)
     t1()->head_asked = true;
     answer_with_figures(FIGURES "4");
     ck_assert_int_eq(times_heard(k[1], "\"figures\""), 1);
+    gone(k[0]);
+    gone(k[1]);
+    gone(first);
+}
+END_TEST
+
+static int64_t ms_until_heads_are_asked(void)
+{
+    int64_t began = loop_now_ms(stage.loop), end = clock_mono_ms() + 5000;
+    while (!t1()->head_asked && clock_mono_ms() < end)
+        loop_turn(stage.loop);
+    ck_assert(t1()->head_asked);
+    return loop_now_ms(stage.loop) - began;
+}
+
+START_TEST(those_who_come_back_one_after_the_other_are_asked_for_together)
+{
+    struct sink *first = live(&protocol_ws, "u1", ""), *k[2] = {opened(&protocol_ws), opened(&protocol_ws)};
+    loop_timer_stop(stage.hub->upkeep_timer); /* which asks, too */
+    news_take(stage.hub, news_create(NEWS_RPC_UP, NULL));
+    stage.hub->ask_all = false;
+    t1()->bound = true;
+    feed(0, 1, "figures", FIGURES "4");
+    feed(11, 1, "next", "");
+    for (int i = 0; i < 2; i++) {
+        come_back(k[i], i ? "u3" : "u2", "e-11");
+        ck_assert_int_ge(ms_until_heads_are_asked(), 50);
+        stage.hub->heads_out = 0;
+        answer_with_figures(FIGURES "4");
+        ck_assert_int_eq(times_heard(k[i], "\"figures\""), 1);
+    }
     gone(k[0]);
     gone(k[1]);
     gone(first);
@@ -432,6 +464,7 @@ Suite *suite_session(void)
     tcase_add_test(t, latest_values_follow_the_hello);
     tcase_add_test(t, behind_a_replay_newcomers_wait_for_the_newest_values);
     tcase_add_test(t, who_has_missed_nothing_elsewhere_waits_for_the_newest_values);
+    tcase_add_test(t, those_who_come_back_one_after_the_other_are_asked_for_together);
     tcase_add_test(t, who_has_missed_something_is_told_the_newest_values_at_once);
     tcase_add_test(t, behind_a_new_binding_newcomers_wait_for_the_newest_values);
     tcase_add_test(t, and_hear_those_that_are_known_when_nobody_can_tell);
