@@ -146,6 +146,7 @@ static void take_revocations(struct tenant *t, const struct head *item)
 static void take_head(struct hub *h, struct tenant *t, struct head *item)
 {
     t->heads_seen++;
+    t->heads_ended++;
     take_revocations(t, item);
     switch (stream_on_head(&t->stream, &item->head, &item->asked, loop_now_ms(h->loop))) {
     case STREAM_SAME:
@@ -209,7 +210,7 @@ static void on_heads_failed(struct hub *h, struct news *n)
             continue;
         t->head_asked = false;
         want_again(t, n->heads->latest); /* at the next upkeep */
-        t->heads_seen++;
+        t->heads_ended++;
         t->latest_due = 0;
         tenant_settle_latest(t);
     }

@@ -163,9 +163,9 @@ static enum recovery compare_with_stream(struct session *s)
     const struct stream *stream = &t->stream;
     if (w->from.seq <= stream->at.seq)
         return look_for_missed(s);
-    if (!w->heads_seen)
-        w->heads_seen = t->heads_seen + 1;
-    else if (t->heads_seen >= w->heads_seen && w->from.seq > stream->head)
+    if (!w->heads_due)
+        w->heads_due = t->heads_seen + 1 + t->head_asked; /* that one may have been asked before */
+    else if (t->heads_seen >= w->heads_due && w->from.seq > stream->head)
         return refuse(s, LOSS_BEYOND_THE_HEAD);
     tenant_want_head(t);
     return RECOVERY_WAIT;

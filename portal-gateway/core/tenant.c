@@ -194,7 +194,7 @@ void tenant_open(struct tenant *t)
 /* What is asked already may say what was before. */
 uint64_t tenant_next_heads(const struct tenant *t)
 {
-    return t->heads_seen + 1 + t->head_asked;
+    return t->heads_ended + 1 + t->head_asked;
 }
 
 void tenant_want_head(struct tenant *t)
@@ -339,7 +339,7 @@ static bool is_for(const struct tenant *t, const struct session *s, const struct
  * comes from a gateway that has heard them must not be told older ones. */
 static bool is_latest_known(const struct tenant *t)
 {
-    return t->heads_seen >= t->latest_due || !t->hub->rpc_up;
+    return t->heads_ended >= t->latest_due || !t->hub->rpc_up;
 }
 
 /* What stands behind that place it hears out of the ring. */
@@ -365,7 +365,7 @@ void tenant_doubt_latest(struct tenant *t, struct session *s)
 void tenant_send_latest(struct tenant *t, struct session *s)
 {
     s->latest_before = t->stream.ring.head;
-    s->awaits_latest = !is_latest_known(t) || s->latest_due > t->heads_seen;
+    s->awaits_latest = !is_latest_known(t) || s->latest_due > t->heads_ended;
     t->latest_awaited |= s->awaits_latest;
     if (!s->awaits_latest)
         send_latest(t, s);
@@ -380,7 +380,7 @@ void tenant_settle_latest(struct tenant *t)
         struct session *s = container_of(t->everyone->slots[i].member, struct session, member);
         if (!s->awaits_latest)
             continue;
-        s->awaits_latest = s->latest_due > t->heads_seen && t->hub->rpc_up;
+        s->awaits_latest = s->latest_due > t->heads_ended && t->hub->rpc_up;
         t->latest_awaited |= s->awaits_latest;
         if (s->awaits_latest)
             continue;

@@ -47,8 +47,9 @@ struct tenant {
     uint64_t joint_seen;    /* of the ring, when it was last looked at */
     bool rooms_doubted;     /* the stream has jumped over what may be recorded of sessions that are here */
     uint64_t doubted_from;  /* seq behind that jump */
-    uint64_t heads_seen;    /* answers so far, and those that did not come */
-    uint64_t latest_due;    /* as many, and `latest` values are as new as the stream */
+    uint64_t heads_seen;    /* answers so far */
+    uint64_t heads_ended;   /* those and the ones that did not come */
+    uint64_t latest_due;    /* as many have ended, and `latest` values are as new as the stream */
     bool latest_awaited;    /* by sessions */
     int64_t empty_since_ms; /* 0: has sessions */
     struct past past;
@@ -70,7 +71,7 @@ void tenant_remove(struct tenant *t, struct session *s);
 void tenant_open(struct tenant *t);
 /* Wants to know its head soon, with the newest values. */
 void tenant_want_head(struct tenant *t);
-/* How many answers there are when one has come that says what is there by now. */
+/* How many questions have ended when one has that asked what is there by now. */
 uint64_t tenant_next_heads(const struct tenant *t);
 /* The implicit room and those of the token. */
 void tenant_join_rooms(struct tenant *t, struct session *s, const struct since *since);

@@ -323,7 +323,7 @@ void answer_one(struct door *d, bool loosely)
         return;
     struct question *q = &d->questions[loosely ? (size_t)dice((int)d->question_count) : 0];
     if (!q->answer)
-        q->answer = make_answer(q, loosely && !dice(8));
+        q->answer = make_answer(q, loosely && (d->is_cut || !dice(8)));
     if (loosely && dice(2))
         return; /* it is on its way */
     struct news *answer = q->answer;
@@ -467,7 +467,7 @@ static void drop_due(struct door *d, size_t at)
 
 void deliver_one(struct door *d, bool loosely)
 {
-    if (!d->due_count)
+    if (!d->due_count || (loosely && d->is_cut))
         return;
     int near = d->due_count < NEAR ? (int)d->due_count : NEAR;
     size_t at = loosely && !dice(3) ? (size_t)dice(near) : 0;
@@ -516,6 +516,7 @@ static bool is_at_rest(const struct door *d)
 
 static bool settle_door(struct door *d)
 {
+    d->is_cut = false;
     while (d->due_count)
         deliver_one(d, false);
     while (d->question_count)

@@ -55,6 +55,7 @@ struct question {
 struct door {
     struct hub *hub;
     bool bound;
+    bool is_cut;              /* from the broker: nothing comes, and what it asks is not answered */
     struct buf due[DUE_MOST]; /* bodies on their way to it */
     size_t due_count;
     struct question questions[QUESTIONS_MOST];

@@ -6,7 +6,7 @@
 #include "tests/unit/suites.h"
 #include <string.h>
 
-enum { SEEDS = 40, STEPS = 1500 };
+enum { SEEDS = 160, STEPS = 1500 };
 
 static struct cursor_net *const net = &net_of_cursors;
 
@@ -128,6 +128,12 @@ static void kill_a_gateway(void)
     door_kill(d);
 }
 
+static void cut_or_mend_a_gateway(void)
+{
+    struct door *d = some_door();
+    d->is_cut = !d->is_cut;
+}
+
 static void rest(void)
 {
     for (size_t i = 0; i < CLIENTS; i++) {
@@ -160,6 +166,7 @@ static const struct {
     {4, log_somebody_out},
     {3, trim_the_log},
     {6, kill_a_gateway},
+    {6, cut_or_mend_a_gateway},
     {16, rest},
 };
 

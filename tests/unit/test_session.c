@@ -113,7 +113,7 @@ START_TEST(behind_a_replay_newcomers_wait_for_the_newest_values)
 }
 END_TEST
 
-static void come_back(struct sink *k, const char *sub, const char *offset)
+static void come_with(struct sink *k, const char *sub, const char *offset)
 {
     struct buf b;
     char *token = token_of(sub, "");
@@ -121,9 +121,14 @@ static void come_back(struct sink *k, const char *sub, const char *offset)
     buf_addf(&b, "{\"type\":\"auth\",\"token\":\"%s\",\"offset\":\"%s\"}", token, offset);
     say(k, b.data);
     flush();
-    ck_assert_ptr_nonnull(strstr(heard(k), "\"recovered\":true"));
     buf_free(&b);
     free(token);
+}
+
+static void come_back(struct sink *k, const char *sub, const char *offset)
+{
+    come_with(k, sub, offset);
+    ck_assert_ptr_nonnull(strstr(heard(k), "\"recovered\":true"));
 }
 
 static void answer_with_figures(const char *figures)
@@ -215,6 +220,43 @@ START_TEST(behind_a_new_binding_newcomers_wait_for_the_newest_values)
     ck_assert_int_eq(times_heard(k, "\"figures\""), 0);
     answer_with_figures(FIGURES "5");
     ck_assert_int_eq(times_heard(k, "\"figures\""), 1);
+    gone(k);
+    gone(first);
+}
+END_TEST
+
+/* Links to the broker that were half-open: the state-manager did not answer, and his new gateway had less of
+ * the stream than he had heard elsewhere. */
+START_TEST(silence_is_not_taken_for_an_answer_about_the_head)
+{
+    struct sink *first = live(&protocol_ws, "u1", ""), *k = opened(&protocol_ws);
+    news_take(stage.hub, news_create(NEWS_RPC_UP, NULL));
+    come_with(k, "u2", "e-12");
+    for (int i = 0; i < 3; i++) {
+        t1()->head_asked = true;
+        news_take(stage.hub, about_heads(NEWS_HEADS_FAILED, 10));
+        tenant_tick(t1());
+    }
+    ck_assert_ptr_null(strstr(heard(k), "recovered"));
+    feed(11, 2, "next", "");
+    flush();
+    ck_assert_ptr_nonnull(strstr(heard(k), "\"recovered\":true"));
+    gone(k);
+    gone(first);
+}
+END_TEST
+
+START_TEST(what_was_asked_before_he_came_says_nothing_about_him)
+{
+    struct sink *first = live(&protocol_ws, "u1", ""), *k = opened(&protocol_ws);
+    news_take(stage.hub, news_create(NEWS_RPC_UP, NULL));
+    t1()->head_asked = true;
+    come_with(k, "u2", "e-12");
+    news_take(stage.hub, about_heads(NEWS_HEADS, 10));
+    ck_assert_ptr_null(strstr(heard(k), "recovered"));
+    t1()->head_asked = true;
+    news_take(stage.hub, about_heads(NEWS_HEADS, 10));
+    ck_assert_ptr_nonnull(strstr(heard(k), "\"recovered\":false"));
     gone(k);
     gone(first);
 }
@@ -467,6 +509,8 @@ Suite *suite_session(void)
     tcase_add_test(t, those_who_come_back_one_after_the_other_are_asked_for_together);
     tcase_add_test(t, who_has_missed_something_is_told_the_newest_values_at_once);
     tcase_add_test(t, behind_a_new_binding_newcomers_wait_for_the_newest_values);
+    tcase_add_test(t, silence_is_not_taken_for_an_answer_about_the_head);
+    tcase_add_test(t, what_was_asked_before_he_came_says_nothing_about_him);
     tcase_add_test(t, and_hear_those_that_are_known_when_nobody_can_tell);
     tcase_add_test(t, a_refused_token_is_told_in_the_protocols_way);
     tcase_add_test(t, a_user_has_a_bounded_number_of_sessions);
