@@ -181,6 +181,7 @@ static void add_to_request(struct heads *heads, struct tenant *t)
     heads->latest |= t->latest_wanted;
     t->head_wanted = t->latest_wanted = false;
     t->head_asked = true;
+    t->heads_asked++;
 }
 
 /* Asks for the heads of the tenants that want it; `all`: of every bound one, and also when there is none, to

@@ -113,7 +113,7 @@ static void on_bound(struct hub *h, struct news *n)
     if (!t)
         return;
     t->bound = true;
-    t->latest_due = tenant_next_heads(t); /* while it was not, values may have been lost without a hole */
+    tenant_doubt_latest(t); /* while it was not, values may have been lost without a hole */
     tenant_want_head(t);
     presence_bound(t->presence);
 }
@@ -145,8 +145,7 @@ static void take_revocations(struct tenant *t, const struct head *item)
 
 static void take_head(struct hub *h, struct tenant *t, struct head *item)
 {
-    t->heads_seen++;
-    t->heads_ended++;
+    t->heads_answered = t->heads_asked;
     take_revocations(t, item);
     switch (stream_on_head(&t->stream, &item->head, &item->asked, loop_now_ms(h->loop))) {
     case STREAM_SAME:
@@ -210,8 +209,7 @@ static void on_heads_failed(struct hub *h, struct news *n)
             continue;
         t->head_asked = false;
         want_again(t, n->heads->latest); /* at the next upkeep */
-        t->heads_ended++;
-        t->latest_due = 0;
+        t->latest_given_up = true;
         tenant_settle_latest(t);
     }
 }
@@ -227,7 +225,7 @@ static void on_replay(struct hub *h, struct news *n)
     if (t->stream.ring.joint != joint)
         tenant_doubt_rooms(t);
     if (verdict == STREAM_APPENDED) {
-        t->latest_due = tenant_next_heads(t);
+        tenant_doubt_latest(t);
         meter_add(REPLAYED, t->stream.at.seq - before);
         log_info("replayed", "tenant=%s from=%llu to=%llu entries=%llu", t->id, (unsigned long long)before,
                  (unsigned long long)t->stream.at.seq, (unsigned long long)(t->stream.ring.head - resets));
@@ -246,7 +244,7 @@ static void on_replay_failed(struct hub *h, struct news *n)
     if (!t)
         return;
     stream_on_replay_failed(&t->stream, loop_now_ms(h->loop));
-    t->latest_due = 0;
+    t->latest_given_up = true;
 }
 
 static void on_past(struct hub *h, struct news *n)

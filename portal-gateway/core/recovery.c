@@ -164,8 +164,8 @@ static enum recovery compare_with_stream(struct session *s)
     if (w->from.seq <= stream->at.seq)
         return look_for_missed(s);
     if (!w->heads_due)
-        w->heads_due = t->heads_seen + 1 + t->head_asked; /* that one may have been asked before */
-    else if (t->heads_seen >= w->heads_due && w->from.seq > stream->head)
+        w->heads_due = t->heads_asked + 1; /* what is asked already may say what was before */
+    else if (t->heads_answered >= w->heads_due && w->from.seq > stream->head)
         return refuse(s, LOSS_BEYOND_THE_HEAD);
     tenant_want_head(t);
     return RECOVERY_WAIT;
@@ -335,9 +335,7 @@ void recovery_complete(struct session *s)
     s->replaying = false;
     if (s->state == SESSION_RECOVERING)
         tenant_make_live(s->tenant, s, true);
-    if (s->came_with == s->tenant->stream.at.seq)
-        tenant_doubt_latest(s->tenant, s);
-    tenant_send_latest(s->tenant, s);
+    tenant_send_latest_again(s->tenant, s, s->came_with == s->tenant->stream.at.seq);
 }
 
 /* Out of the rooms that it asked for, since now it is a new one. */

@@ -60,7 +60,8 @@ struct wish {
     struct position from; /* once it is decided */
     uint64_t bytes;       /* of the events that were sent again so far */
     bool wants_log;       /* waits for the log behind `from` */
-    uint64_t heads_due;   /* answers about the head when one counts; 0: it has not been beyond the stream */
+    uint64_t
+        heads_due; /* the question about the head whose answer counts; 0: it has not been beyond the stream */
 };
 
 /* Keeps the wish with the session, if it is one. `pid`, `offset`: JSON values; an offset alone is none for

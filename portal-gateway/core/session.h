@@ -190,7 +190,8 @@ struct session {
     bool awaits_latest;            /* values that stand before this place: they are being asked for */
     uint64_t latest_before;
     uint64_t came_with;  /* seq, of one that is recovered */
-    uint64_t latest_due; /* nor before as many of the tenant's questions have ended */
+    uint64_t latest_due; /* question about the head that has to be answered; 0: a newcomer, who need not wait
+                            for it */
     int64_t expires_wall_ms;
     int64_t due[DUE_COUNT]; /* monotonic ms; 0: not */
     int64_t armed_ms;       /* when the timer fires; 0: it does not */

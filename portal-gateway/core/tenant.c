@@ -191,12 +191,6 @@ void tenant_open(struct tenant *t)
     list_append_all(&t->held, &held);
 }
 
-/* What is asked already may say what was before. */
-uint64_t tenant_next_heads(const struct tenant *t)
-{
-    return t->heads_ended + 1 + t->head_asked;
-}
-
 void tenant_want_head(struct tenant *t)
 {
     t->head_wanted = t->latest_wanted = true;
@@ -339,7 +333,19 @@ static bool is_for(const struct tenant *t, const struct session *s, const struct
  * comes from a gateway that has heard them must not be told older ones. */
 static bool is_latest_known(const struct tenant *t)
 {
-    return t->heads_ended >= t->latest_due || !t->hub->rpc_up;
+    return t->heads_answered >= t->latest_due || t->latest_given_up || !t->hub->rpc_up;
+}
+
+void tenant_doubt_latest(struct tenant *t)
+{
+    t->latest_due = t->heads_asked + 1; /* what is asked already may say what was before */
+    t->latest_wanted = true;
+    t->latest_given_up = false;
+}
+
+static bool may_have_latest(const struct tenant *t, const struct session *s)
+{
+    return s->latest_due ? t->heads_answered >= s->latest_due : is_latest_known(t);
 }
 
 /* What stands behind that place it hears out of the ring. */
@@ -353,34 +359,36 @@ static void send_latest(struct tenant *t, struct session *s)
             session_send(s, latest_frame(value, s->form, &position));
 }
 
-void tenant_doubt_latest(struct tenant *t, struct session *s)
-{
-    if (t->stream.latest.values.count == t->stream.latest.own || !t->hub->rpc_up)
-        return;
-    s->latest_due = tenant_next_heads(t);
-    t->head_wanted = t->latest_wanted = true;
-    hub_ask_in_company(t->hub);
-}
-
 void tenant_send_latest(struct tenant *t, struct session *s)
 {
     s->latest_before = t->stream.ring.head;
-    s->awaits_latest = !is_latest_known(t) || s->latest_due > t->heads_ended;
+    s->awaits_latest = !may_have_latest(t, s);
     t->latest_awaited |= s->awaits_latest;
     if (!s->awaits_latest)
         send_latest(t, s);
 }
 
+void tenant_send_latest_again(struct tenant *t, struct session *s, bool missed_nothing)
+{
+    s->latest_due = t->latest_due;
+    if (missed_nothing && t->stream.latest.values.count > t->stream.latest.own) {
+        s->latest_due = t->heads_asked + 1;
+        t->head_wanted = t->latest_wanted = true;
+        hub_ask_in_company(t->hub);
+    }
+    tenant_send_latest(t, s);
+}
+
 void tenant_settle_latest(struct tenant *t)
 {
-    if (!t->latest_awaited || !is_latest_known(t))
+    if (!t->latest_awaited)
         return;
     t->latest_awaited = false;
     for (size_t i = 0; i < t->everyone->count; i++) {
         struct session *s = container_of(t->everyone->slots[i].member, struct session, member);
         if (!s->awaits_latest)
             continue;
-        s->awaits_latest = s->latest_due > t->heads_ended && t->hub->rpc_up;
+        s->awaits_latest = !may_have_latest(t, s);
         t->latest_awaited |= s->awaits_latest;
         if (s->awaits_latest)
             continue;

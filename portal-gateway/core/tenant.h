@@ -43,15 +43,16 @@ struct tenant {
     bool head_wanted, latest_wanted; /* to be asked for with the next request */
     bool head_asked;                 /* an answer is due */
     bool fences_due;                 /* what was said of taken-over sessions may have been lost */
-    struct list thirsty;    /* in hub->thirsty while somebody waits for the log and nobody has asked */
-    uint64_t joint_seen;    /* of the ring, when it was last looked at */
-    bool rooms_doubted;     /* the stream has jumped over what may be recorded of sessions that are here */
-    uint64_t doubted_from;  /* seq behind that jump */
-    uint64_t heads_seen;    /* answers so far */
-    uint64_t heads_ended;   /* those and the ones that did not come */
-    uint64_t latest_due;    /* as many have ended, and `latest` values are as new as the stream */
-    bool latest_awaited;    /* by sessions */
-    int64_t empty_since_ms; /* 0: has sessions */
+    struct list thirsty;     /* in hub->thirsty while somebody waits for the log and nobody has asked */
+    uint64_t joint_seen;     /* of the ring, when it was last looked at */
+    bool rooms_doubted;      /* the stream has jumped over what may be recorded of sessions that are here */
+    uint64_t doubted_from;   /* seq behind that jump */
+    uint64_t heads_asked;    /* questions about its head so far */
+    uint64_t heads_answered; /* the latest of them that was answered */
+    uint64_t latest_due;     /* behind the answer to that one `latest` values are as new as the stream */
+    bool latest_given_up;    /* nobody could say; newcomers are told what is known */
+    bool latest_awaited;     /* by sessions */
+    int64_t empty_since_ms;  /* 0: has sessions */
     struct past past;
     struct pace pace;
     struct roster roster;
@@ -71,8 +72,6 @@ void tenant_remove(struct tenant *t, struct session *s);
 void tenant_open(struct tenant *t);
 /* Wants to know its head soon, with the newest values. */
 void tenant_want_head(struct tenant *t);
-/* How many questions have ended when one has that asked what is there by now. */
-uint64_t tenant_next_heads(const struct tenant *t);
 /* The implicit room and those of the token. */
 void tenant_join_rooms(struct tenant *t, struct session *s, const struct since *since);
 /* Held or recovering until now; greeted, not pumped yet. */
@@ -92,12 +91,15 @@ void tenant_doubt_rooms(struct tenant *t);
 void tenant_settle_rooms(struct tenant *t);
 /* About once a second. */
 void tenant_tick(struct tenant *t);
+/* From here on newcomers wait until the newest `latest` values have been asked for. */
+void tenant_doubt_latest(struct tenant *t);
 /* Queues the newest `latest` values that the session may hear; while they are being asked for, it has them
  * later: tenant_settle_latest(). */
 void tenant_send_latest(struct tenant *t, struct session *s);
-/* Before that, of one who has heard as much of the stream as there is, elsewhere: between two of its events
- * newer values may have come there, and be on their way here. It has them when they have been asked for. */
-void tenant_doubt_latest(struct tenant *t, struct session *s);
+/* The same for one that goes on: elsewhere it may have heard newer ones. When it has missed nothing, they
+ * came between two events of the stream, and are on their way here. It waits for an answer however long it
+ * takes. */
+void tenant_send_latest_again(struct tenant *t, struct session *s, bool missed_nothing);
 void tenant_settle_latest(struct tenant *t);
 /* Tells the sessions concerned about what was appended to the ring since the last call; they are pumped by
  * tenant_flush(). */

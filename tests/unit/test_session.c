@@ -82,9 +82,19 @@ static void lose_and_replay(uint64_t seq, size_t count)
     ck_assert_uint_eq(s->at.seq, seq + count);
 }
 
+static void heads_are_asked(void)
+{
+    if (!t1()->head_asked)
+        t1()->heads_asked++;
+    t1()->head_asked = true;
+    t1()->latest_wanted = false;
+}
+
+/* What was asked, or is now. */
 static struct news *about_heads(enum news_kind kind, uint64_t seq)
 {
     struct news *n = news_create(kind, NULL);
+    heads_are_asked();
     n->heads = heads_create(1);
     n->heads->count = 1;
     n->heads->latest = true;
@@ -133,7 +143,7 @@ static void come_back(struct sink *k, const char *sub, const char *offset)
 
 static void answer_with_figures(const char *figures)
 {
-    struct news *n = about_heads(NEWS_HEADS, 11);
+    struct news *n = about_heads(NEWS_HEADS, t1()->stream.at.seq);
     n->heads->items[0].latest = stream_of(0, 1, "figures", figures);
     news_take(stage.hub, n);
     flush();
@@ -148,15 +158,13 @@ START_TEST(who_has_missed_nothing_elsewhere_waits_for_the_newest_values)
     feed(11, 1, "next", "");
     come_back(k[0], "u2", "e-11");
     ck_assert(t1()->latest_wanted);
-    t1()->head_asked = true;
-    t1()->latest_wanted = false;
+    heads_are_asked();
     come_back(k[1], "u3", "e-11");
     ck_assert(t1()->latest_wanted); /* once more: what is asked already may be older than what he has heard */
     ck_assert_int_eq(times_heard(k[0], "figures"), 0);
     answer_with_figures(FIGURES "4");
     ck_assert_int_eq(times_heard(k[0], "\"figures\""), 1);
     ck_assert_int_eq(times_heard(k[1], "\"figures\""), 0);
-    t1()->head_asked = true;
     answer_with_figures(FIGURES "4");
     ck_assert_int_eq(times_heard(k[1], "\"figures\""), 1);
     gone(k[0]);
@@ -233,7 +241,6 @@ START_TEST(silence_is_not_taken_for_an_answer_about_the_head)
     news_take(stage.hub, news_create(NEWS_RPC_UP, NULL));
     come_with(k, "u2", "e-12");
     for (int i = 0; i < 3; i++) {
-        t1()->head_asked = true;
         news_take(stage.hub, about_heads(NEWS_HEADS_FAILED, 10));
         tenant_tick(t1());
     }
@@ -250,14 +257,42 @@ START_TEST(what_was_asked_before_he_came_says_nothing_about_him)
 {
     struct sink *first = live(&protocol_ws, "u1", ""), *k = opened(&protocol_ws);
     news_take(stage.hub, news_create(NEWS_RPC_UP, NULL));
-    t1()->head_asked = true;
+    heads_are_asked();
     come_with(k, "u2", "e-12");
     news_take(stage.hub, about_heads(NEWS_HEADS, 10));
     ck_assert_ptr_null(strstr(heard(k), "recovered"));
-    t1()->head_asked = true;
     news_take(stage.hub, about_heads(NEWS_HEADS, 10));
     ck_assert_ptr_nonnull(strstr(heard(k), "\"recovered\":false"));
     gone(k);
+    gone(first);
+}
+END_TEST
+
+/* What he was told elsewhere he still has. */
+START_TEST(who_goes_on_is_told_no_values_while_nobody_can_tell)
+{
+    struct sink *first = live(&protocol_ws, "u1", ""), *k[2] = {opened(&protocol_ws), opened(&protocol_ws)};
+    news_take(stage.hub, news_create(NEWS_RPC_UP, NULL));
+    feed(0, 1, "figures", FIGURES "4");
+    lose_and_replay(11, 3);
+    come_back(k[0], "u2", "e-14");
+    come_back(k[1], "u3", "e-12");
+    for (int i = 0; i < 2; i++) {
+        news_take(stage.hub, about_heads(NEWS_HEADS_FAILED, 14));
+        tenant_tick(t1());
+        flush();
+    }
+    news_take(stage.hub, news_create(NEWS_RPC_DOWN, NULL));
+    tenant_tick(t1());
+    flush();
+    for (int i = 0; i < 2; i++)
+        ck_assert_int_eq(times_heard(k[i], "figures"), 0);
+    news_take(stage.hub, news_create(NEWS_RPC_UP, NULL));
+    answer_with_figures(FIGURES "5");
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(times_heard(k[i], "\"figures\""), 1);
+        gone(k[i]);
+    }
     gone(first);
 }
 END_TEST
@@ -511,6 +546,7 @@ Suite *suite_session(void)
     tcase_add_test(t, behind_a_new_binding_newcomers_wait_for_the_newest_values);
     tcase_add_test(t, silence_is_not_taken_for_an_answer_about_the_head);
     tcase_add_test(t, what_was_asked_before_he_came_says_nothing_about_him);
+    tcase_add_test(t, who_goes_on_is_told_no_values_while_nobody_can_tell);
     tcase_add_test(t, and_hear_those_that_are_known_when_nobody_can_tell);
     tcase_add_test(t, a_refused_token_is_told_in_the_protocols_way);
     tcase_add_test(t, a_user_has_a_bounded_number_of_sessions);
