@@ -81,7 +81,8 @@ struct hub {
     size_t heads_out; /* requests for heads that are not answered yet; more wait for them, and go together */
     bool ask_soon;    /* a tenant wants its head, not only as a retry */
     bool ask_all;     /* the state-manager can be reached again */
-    bool watching_holes, doubting;
+    bool watching_holes;
+    bool doubting;                                 /* doubt_timer runs */
     bool feed_up, rpc_up, heads_once, heads_fresh; /* fresh: the last request was answered */
     int64_t heads_at_ms;                           /* of the next request for all heads */
     int64_t beat_at_ms;                            /* of our next heartbeat */

@@ -45,7 +45,7 @@ class Site {
     this.dir = fs.mkdtempSync(path.join(RUN_DIR, 'flood-'));
     this.secrets = secrets;
     const url = broker.url(broker.claimVhost());
-    const env = { JWT_SECRET: secrets.jwt, DEMO: '1', LOG_LEVEL: 'warn', PROFILE: 'agent-portal,tickets', WWW_DIR: path.join(ROOT, 'portal-gateway/www'), ...(process.env.FLOOD_SHARE && { TENANT_SHARE: process.env.FLOOD_SHARE }) };
+    const env = { JWT_SECRET: secrets.jwt, DEMO: '1', LOG_LEVEL: 'warn', PROFILE: 'agent-portal,tickets', WWW_DIR: path.join(ROOT, 'portal-gateway/www'), ...(process.env.FLOOD_ARRIVALS && { ARRIVAL_RATE: process.env.FLOOD_ARRIVALS }), ...(process.env.FLOOD_SHARE && { TENANT_SHARE: process.env.FLOOD_SHARE }) };
     this.sm = await stateManager(this.dir, url, { ...env, WEBHOOK_APP_SECRET: secrets.webhook });
     await this.sm.start();
     this.gw = await gateway(this.dir, url, env);
