@@ -1,5 +1,6 @@
 /*
- * Immutable bytes that many sockets share: one whole WebSocket frame (RFC 6455, 5.2), header included.
+ * Immutable bytes that many sockets share: a whole WebSocket frame (RFC 6455, 5.2), header included; or some
+ * of text, one behind the other, that go out together.
  *
  * Reference-counted: whoever keeps a frame holds a reference. An event is framed once per form, when the
  * first socket needs it. Pings are framed once for all. Thread: the loop's.
@@ -7,6 +8,7 @@
 #ifndef PORTAL_GATEWAY_CORE_FRAME_H
 #define PORTAL_GATEWAY_CORE_FRAME_H
 
+#include "shared/buf.h"
 #include "shared/compiler.h"
 #include "shared/event.h"
 #include "shared/server.h"
@@ -32,24 +34,33 @@ bool position_read(struct view offset, struct position *out) MUSTCHECK;
 
 struct frame {
     unsigned refs;
-    unsigned char header; /* bytes before the payload */
-    size_t len;           /* header and payload */
+    unsigned count;       /* of frames in it */
+    unsigned char header; /* bytes before the payload, of the first */
+    size_t len;           /* of all */
     unsigned char bytes[];
 };
 
 /* All return one reference. */
 struct frame *frame_create(enum ws_opcode opcode, struct view payload);
+/* Of `count` whole frames of text. */
+struct frame *frame_of_many(struct view frames, unsigned count);
 /* `room` (a JSON string) is shown by FRAME_WS only; empty: the whole tenant. */
 struct frame *frame_of_event(enum frame_form form, const char *type, struct view data,
                              const struct position *at, struct view room);
 /* "Reload: there is no way from where you were to where the stream is now." */
 struct frame *frame_of_resync(enum frame_form form, const char *reason, const struct position *at);
 
+/* The same in two parts, for who makes many: what is said of the event, and where the stream stands. The
+ * caller frees both (buf_free()); together they are a frame. */
+void frame_stem(struct buf *out, enum frame_form form, const char *type, struct view data);
+void frame_tail(struct buf *out, enum frame_form form, const struct position *at, struct view room);
+void frame_add_joined(struct buf *frames, struct view stem, struct view tail);
+
 struct frame *frame_ref(struct frame *f);
 void frame_unref(struct frame *f); /* NULL-safe */
-/* What is behind the header: all that a transport without frames would send. */
+/* What is behind the header of a single one: all that a transport without frames would send. */
 struct view frame_payload(const struct frame *f);
-/* The same, of the bytes of a whole frame of text or binary. */
-struct view frame_open(const void *bytes, size_t len, bool *is_text);
+/* Takes the first off such bytes, which are not empty: its payload. */
+struct view frame_next(struct view *frames, bool *is_text);
 
 #endif

@@ -142,8 +142,11 @@ static size_t take_frames(void *link, const struct iovec *frames, size_t n)
     size_t taken = 0;
     for (; taken < n && answer->len < ANSWER_BYTES; taken++) {
         bool is_text;
-        struct view payload = frame_open(frames[taken].iov_base, frames[taken].iov_len, &is_text);
-        eio_payload_add(answer, payload, is_text);
+        struct view left = {frames[taken].iov_base, frames[taken].iov_len};
+        while (left.n) {
+            struct view payload = frame_next(&left, &is_text);
+            eio_payload_add(answer, payload, is_text);
+        }
     }
     return taken;
 }

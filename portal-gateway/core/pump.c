@@ -159,6 +159,7 @@ static void gather_from_past(struct gather *g, const struct session *s, struct c
 static void drop_own(struct session *s, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
+        s->hub->tally.frames += s->control[i]->count;
         s->control_bytes -= s->control[i]->len;
         frame_unref(s->control[i]);
     }
@@ -206,7 +207,7 @@ static void account(struct session *s, const struct gather *g, size_t taken)
     if (taken > own)
         account_events(s, g, taken);
     s->hub->tally.writes += g->count > 0;
-    s->hub->tally.frames += taken;
+    s->hub->tally.frames += taken - own;
 }
 
 /* That nobody polls just now is no lag; that it does not fit into one answer is. */

@@ -348,15 +348,39 @@ static bool may_have_latest(const struct tenant *t, const struct session *s)
     return s->latest_due ? t->heads_answered >= s->latest_due : is_latest_known(t);
 }
 
-/* What stands behind that place it hears out of the ring. */
+/* Who is told values of its own: those for its rooms; all when some have come since it came, which it hears
+ * out of the ring. */
+struct choice {
+    const struct tenant *t;
+    const struct session *s;
+    bool of_all;
+};
+
+static bool is_chosen(const void *ctx, const struct latest_value *value)
+{
+    const struct choice *c = ctx;
+    return value->place < c->s->latest_before && (c->of_all || latest_is_restricted(value)) &&
+           is_for(c->t, c->s, &value->record->event);
+}
+
+static void send_pack(struct session *s, const struct latest_pack *pack)
+{
+    for (size_t i = 0; i < pack->count; i++)
+        session_send(s, frame_ref(pack->frames[i]));
+}
+
 static void send_latest(struct tenant *t, struct session *s)
 {
-    size_t at = 0;
-    struct latest_value *value;
+    struct latest *l = &t->stream.latest;
+    struct choice choice = {t, s, .of_all = l->packed_before > s->latest_before};
     struct position position = session_position(s);
-    while (latest_next(&t->stream.latest, &at, &value))
-        if (value->place < s->latest_before && is_for(t, s, &value->record->event))
-            session_send(s, latest_frame(value, s->form, &position));
+    if (!choice.of_all)
+        send_pack(s, latest_for_all(l, s->form, &position));
+    if (!choice.of_all && !l->restricted)
+        return;
+    struct latest_pack own = latest_choose(l, s->form, &position, is_chosen, &choice);
+    send_pack(s, &own);
+    latest_pack_finish(&own);
 }
 
 void tenant_send_latest(struct tenant *t, struct session *s)

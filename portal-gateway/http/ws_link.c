@@ -15,7 +15,8 @@ static size_t write_base64(void *link, const struct iovec *frames, size_t n)
     size_t taken = 0;
     for (bool went = true; went && taken < n; taken += went) {
         bool is_text;
-        struct view payload = frame_open(frames[taken].iov_base, frames[taken].iov_len, &is_text);
+        struct view frame = {frames[taken].iov_base, frames[taken].iov_len};
+        struct view payload = frame_next(&frame, &is_text);
         if (is_text) {
             went = ws_write(link, &frames[taken], 1) == 1;
             continue;

@@ -20,11 +20,11 @@ static size_t sink_write(void *link, const struct iovec *frames, size_t n)
     for (int64_t end = clock_mono_us() + stage.write_us; clock_mono_us() < end;)
         continue;
     for (size_t i = 0; i < taken; i++) {
-        const unsigned char *f = frames[i].iov_base;
-        size_t header = (f[1] & 127) == 126 ? 4 : (f[1] & 127) == 127 ? 10 : 2;
-        buf_add(&k->text, f + header, frames[i].iov_len - header);
-        buf_add_char(&k->text, '\n');
-        k->frames++;
+        struct view left = {frames[i].iov_base, frames[i].iov_len};
+        for (bool is_text; left.n; k->frames++) {
+            buf_add_view(&k->text, frame_next(&left, &is_text));
+            buf_add_char(&k->text, '\n');
+        }
     }
     return taken;
 }

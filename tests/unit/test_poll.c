@@ -338,7 +338,7 @@ static size_t ws_write_all(void *link, const struct iovec *frames, size_t n)
     struct sink *k = link;
     for (size_t i = 0; i < n; i++) {
         bool is_text;
-        buf_add_view(&k->text, frame_open(frames[i].iov_base, frames[i].iov_len, &is_text));
+        buf_add_view(&k->text, frame_next(&(struct view){frames[i].iov_base, frames[i].iov_len}, &is_text));
         buf_add_char(&k->text, '\n');
     }
     return n;
