@@ -1,5 +1,6 @@
 #include "shared/loop.h"
 #include "shared/compiler.h"
+#include "shared/list.h"
 #include "shared/log.h"
 #include "shared/mem.h"
 #include <assert.h>
@@ -25,7 +26,19 @@ struct loop {
     uv_async_t keeper; /* keeps loop_run() waiting while nothing else is to be waited for */
     struct loop_signal signals[SIGNALS];
     bool stopped;
-    bool asked_to_end; /* by SIGINT or SIGTERM */
+    bool asked_to_end;  /* by SIGINT or SIGTERM */
+    struct list wanted; /* jobs */
+    uv_idle_t jobs;     /* runs while there are some, before the sockets are looked at */
+    uv_prepare_t turn;
+    bool has_done; /* a piece, since they were */
+    bool has_waited;
+};
+
+struct loop_job {
+    struct list in_wanted;
+    struct loop *loop;
+    void (*callback)(void *);
+    void *ctx;
 };
 
 struct loop_timer {
@@ -56,6 +69,11 @@ static void must(int result)
         die("libuv: %s", uv_strerror(result));
 }
 
+static void on_turn(uv_prepare_t *handle)
+{
+    container_of(handle, struct loop, turn)->has_done = false;
+}
+
 static void on_keeper(uv_async_t *handle)
 {
     (void)handle;
@@ -68,6 +86,10 @@ struct loop *loop_create(void)
     signal(SIGPIPE, SIG_IGN);
     must(uv_loop_init(&loop->uv));
     must(uv_async_init(&loop->uv, &loop->keeper, on_keeper));
+    must(uv_idle_init(&loop->uv, &loop->jobs));
+    must(uv_prepare_init(&loop->uv, &loop->turn));
+    must(uv_prepare_start(&loop->turn, on_turn));
+    list_init(&loop->wanted);
     return loop;
 }
 
@@ -79,6 +101,8 @@ void loop_destroy(struct loop *loop)
         if (loop->signals[i].number)
             uv_close((uv_handle_t *)&loop->signals[i].uv, NULL);
     uv_close((uv_handle_t *)&loop->keeper, NULL);
+    uv_close((uv_handle_t *)&loop->jobs, NULL);
+    uv_close((uv_handle_t *)&loop->turn, NULL);
     /* Turns for what is closing; never for what somebody has forgotten to close. */
     for (int turn = 0; turn < CLOSING_TURNS; turn++)
         uv_run(&loop->uv, UV_RUN_NOWAIT);
@@ -207,6 +231,61 @@ void loop_timer_destroy(struct loop_timer *timer)
         return;
     loop_timer_stop(timer);
     uv_close((uv_handle_t *)&timer->soon, close_timer);
+}
+
+/* What was done while sockets were looked after has made somebody wait already; but one turn is enough. */
+static void on_jobs(uv_idle_t *handle)
+{
+    struct loop *loop = container_of(handle, struct loop, jobs);
+    loop->has_waited = loop->has_done && !loop->has_waited;
+    if (loop->has_waited)
+        return;
+    struct loop_job *job = container_of(loop->wanted.next, struct loop_job, in_wanted);
+    loop_job_cancel(job);
+    job->callback(job->ctx);
+}
+
+struct loop_job *loop_job_create(struct loop *loop, void (*callback)(void *), void *ctx)
+{
+    struct loop_job *job = xcalloc(1, sizeof *job);
+    *job = (struct loop_job){.loop = loop, .callback = callback, .ctx = ctx};
+    list_init(&job->in_wanted);
+    return job;
+}
+
+void loop_job_want(struct loop_job *job)
+{
+    if (!list_empty(&job->in_wanted))
+        return;
+    list_append(&job->loop->wanted, &job->in_wanted);
+    must(uv_idle_start(&job->loop->jobs, on_jobs));
+}
+
+void loop_job_cancel(struct loop_job *job)
+{
+    list_unlink(&job->in_wanted);
+    if (list_empty(&job->loop->wanted))
+        uv_idle_stop(&job->loop->jobs);
+}
+
+void loop_job_destroy(struct loop_job *job)
+{
+    if (job)
+        loop_job_cancel(job);
+    free(job);
+}
+
+bool loop_may_do(struct loop *loop)
+{
+    if (loop->has_done || !list_empty(&loop->wanted))
+        return false;
+    loop->has_done = true;
+    return true;
+}
+
+void loop_has_done(struct loop *loop)
+{
+    loop->has_done = true;
 }
 
 static void free_wake(uv_handle_t *handle)

@@ -9,12 +9,14 @@
 #ifndef SHARED_LOOP_H
 #define SHARED_LOOP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct loop;
 struct loop_timer;
 struct loop_wake;
 struct loop_watch;
+struct loop_job;
 
 struct loop *loop_create(void);
 void loop_destroy(struct loop *loop);
@@ -40,6 +42,19 @@ struct loop_timer *loop_timer_create(struct loop *loop, void (*callback)(void *)
 void loop_timer_start(struct loop_timer *timer, int64_t delay_ms, int64_t repeat_ms);
 void loop_timer_stop(struct loop_timer *timer);
 void loop_timer_destroy(struct loop_timer *timer); /* NULL-safe; may be called from its own callback */
+
+/* Pieces of work that many may cause at once, such as coming and going, and that can wait: of all jobs that
+ * are wanted the loop does one in a turn, each in its turn, and looks after its sockets in between. */
+struct loop_job *loop_job_create(struct loop *loop, void (*callback)(void *ctx), void *ctx);
+/* Once; behind the others. A callback that has more to do wants itself again. */
+void loop_job_want(struct loop_job *job);
+void loop_job_cancel(struct loop_job *job);
+void loop_job_destroy(struct loop_job *job); /* NULL-safe; may be called from its own callback */
+/* Whether such a piece may be done now without a job: none was in this turn, and none waits. Then it counts.
+ */
+bool loop_may_do(struct loop *loop);
+/* One was done all the same: the next job waits for another turn. */
+void loop_has_done(struct loop *loop);
 
 /* Runs callback on the loop soon after one or more signals. */
 struct loop_wake *loop_wake_create(struct loop *loop, void (*callback)(void *), void *ctx);

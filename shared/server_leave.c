@@ -1,9 +1,9 @@
 /*
  * Many may hang up at once: a proxy ends, a network breaks. The loop would report a thousand of them in one
  * turn, and the end of each costs the library some 50 us, more the more connections there are, since it looks
- * through its table of them: whoever asks something meanwhile would stand behind all of that. So once some
- * have gone in a turn, the kernel is asked who else has hung up, by a set of its own, and those are kept from
- * the loop until it is their turn, a few at a time.
+ * through its table of them: whoever asks something meanwhile would stand behind all of that. So once one has
+ * gone, the kernel is asked who else has hung up, by a set of its own, and those are kept from the loop until
+ * it is their turn, one at a time.
  */
 #include "shared/log.h"
 #include "shared/loop.h"
@@ -11,7 +11,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-enum { PER_TURN = 2, ASKED_AT_ONCE = 64 };
+enum { ASKED_AT_ONCE = 64 };
 
 /* Once is enough: who has hung up stays so. A socket that is closed is in no set any more. */
 void leave_watch(struct conn *c)
@@ -27,7 +27,7 @@ static void wait_for_turn(struct conn *c)
         return;
     link_pause(c);
     list_append(&c->server->leaving, &c->in_leaving);
-    loop_timer_start(c->server->leave_timer, 0, 0);
+    loop_job_want(c->server->leave_job);
 }
 
 /* A crowd that has gone may also be found out by writing to it. */
@@ -55,41 +55,36 @@ static void hold_up_others(struct server *s)
 
 void leave_end(struct conn *c)
 {
-    struct server *s = c->server;
     list_unlink(&c->in_leaving);
-    if (!s->left_in_turn++)
-        loop_timer_start(s->leave_timer, 0, 0);
-    if (s->left_in_turn >= PER_TURN)
-        hold_up_others(s);
+    loop_has_done(c->server->loop);
+    hold_up_others(c->server);
 }
 
-/* The next turn of the loop. */
-static void on_turn(void *ctx)
+static void let_one_go(void *ctx)
 {
     struct server *s = ctx;
-    s->left_in_turn = 0;
-    for (int i = 0; i < PER_TURN && !list_empty(&s->leaving); i++) {
-        struct conn *c = container_of(s->leaving.next, struct conn, in_leaving);
-        list_unlink(&c->in_leaving);
-        if (c->state == CONN_CUT)
-            link_kill(c);
-        else
-            link_resume(c);
-    }
+    if (list_empty(&s->leaving)) /* it has gone by itself */
+        return;
+    struct conn *c = container_of(s->leaving.next, struct conn, in_leaving);
+    list_unlink(&c->in_leaving);
+    if (c->state == CONN_CUT)
+        link_kill(c);
+    else
+        link_resume(c);
     if (!list_empty(&s->leaving))
-        loop_timer_start(s->leave_timer, 0, 0);
+        loop_job_want(s->leave_job);
 }
 
 void leave_init(struct server *s)
 {
     list_init(&s->leaving);
     s->leave_fd = epoll_create1(EPOLL_CLOEXEC);
-    s->leave_timer = loop_timer_create(s->loop, on_turn, s);
+    s->leave_job = loop_job_create(s->loop, let_one_go, s);
 }
 
 void leave_finish(struct server *s)
 {
-    loop_timer_destroy(s->leave_timer);
+    loop_job_destroy(s->leave_job);
     if (s->leave_fd >= 0)
         close(s->leave_fd);
 }

@@ -105,7 +105,6 @@ struct arrival {
     int fd;
     struct visitor *visitor;
     struct server *server;
-    struct loop_watch *watch;
     int64_t since; /* as of loop_now_ms() */
     size_t seen;   /* bytes that are there, and are not enough */
 };
@@ -126,18 +125,20 @@ struct server {
     int listen_fd;
     struct loop_watch *listener;  /* NULL: it listens no more */
     struct loop_timer *admission; /* when the next of those who wait may come in */
-    struct map visitors;          /* by site */
-    struct list queues, absent;   /* of visitors: who have somebody waiting; who have nobody here */
-    size_t present;               /* visitors with connections, or sockets that wait */
-    size_t arrivals;              /* sockets that are not handed to the library yet */
-    size_t queued;                /* of them, those that could be */
-    struct list unheard;          /* of them, the others, by age */
+    struct loop_job *admit_job;
+    struct map visitors;        /* by site */
+    struct list queues, absent; /* of visitors: who have somebody waiting; who have nobody here */
+    size_t present;             /* visitors with connections, or sockets that wait */
+    size_t arrivals;            /* sockets that are not handed to the library yet */
+    size_t queued;              /* of them, those that could be */
+    struct list unheard;        /* of them, the others, by age */
+    int gate_fd;                /* an epoll set that tells which of those have something to say */
+    struct loop_watch *gate;
     struct loop_timer *gate_timer;
     int64_t swept_us;
     int leave_fd;        /* an epoll set that tells which WebSockets have hung up */
     struct list leaving; /* conns of which the loop does not hear yet that they have */
-    size_t left_in_turn; /* of the loop */
-    struct loop_timer *leave_timer;
+    struct loop_job *leave_job;
     struct list late; /* exchanges whose replies wait */
     struct loop_timer *late_timer;
     struct loop_timer *tick;

@@ -17,8 +17,7 @@
 #include <unistd.h>
 
 enum {
-    ACCEPTS_MAX = 64,          /* a time that the loop tells of them */
-    ADMISSIONS_PER_TURN = 1,   /* of the loop: others are heard between two */
+    ACCEPTS_MAX = 4,           /* in a turn of the loop */
     ARRIVALS_AT_ONCE = 50,     /* of one address, before they have to wait */
     ARRIVALS_PART = 2,         /* of all connections, that may wait of one address; more are closed */
     ARRIVALS_LEAST = 256,      /* but not below that */
@@ -164,16 +163,17 @@ static void admit(struct server *s, struct visitor *v, int64_t now)
     free(a);
 }
 
-static void admit_some(void *ctx)
+/* One: others are heard between two. */
+static void admit_next(void *ctx)
 {
     struct server *s = ctx;
     int64_t now = clock_mono_us(), next = INT64_MAX;
-    int left = ADMISSIONS_PER_TURN;
-    for (size_t n = s->queued; n && left && !list_empty(&s->queues); n--) {
+    bool is_done = false;
+    for (size_t n = s->queued; n && !is_done && !list_empty(&s->queues); n--) {
         struct visitor *v = container_of(s->queues.next, struct visitor, node);
         if (due_us(s, v) <= now) {
             admit(s, v, now);
-            left--;
+            is_done = true;
         } else {
             list_unlink(&v->node);
             list_append(&s->queues, &v->node);
@@ -184,8 +184,12 @@ static void admit_some(void *ctx)
         int64_t due = due_us(s, container_of(node, struct visitor, node));
         next = due < next ? due : next;
     }
-    if (!list_empty(&s->queues))
-        loop_timer_start(s->admission, next > now ? (next - now + 999) / 1000 : 0, 0);
+    if (list_empty(&s->queues))
+        return;
+    if (next <= now)
+        loop_job_want(s->admit_job);
+    else
+        loop_timer_start(s->admission, (next - now + 999) / 1000, 0);
 }
 
 static bool has_room_for(const struct server *s, const struct visitor *v)
@@ -225,7 +229,7 @@ void visit_on_head(struct arrival *a)
     }
     list_append(&v->arrivals, &a->node);
     s->queued++;
-    loop_timer_start(s->admission, 0, 0);
+    loop_job_want(s->admit_job);
 }
 
 void visit_on_silence(struct arrival *a)
@@ -243,7 +247,7 @@ static void listen_again(void *ctx)
     struct server *s = ctx;
     if (s->listener)
         loop_watch_want(s->listener, LOOP_READ);
-    admit_some(s);
+    loop_job_want(s->admit_job);
 }
 
 static void on_arrivals(void *ctx, int events)
@@ -320,6 +324,7 @@ void visit_init(struct server *s)
     list_init(&s->absent);
     list_init(&s->late);
     s->admission = loop_timer_create(s->loop, listen_again, s);
+    s->admit_job = loop_job_create(s->loop, admit_next, s);
     s->late_timer = loop_timer_create(s->loop, on_late, s);
     s->listener = loop_watch_create(s->loop, s->listen_fd, on_arrivals, s);
     loop_watch_want(s->listener, LOOP_READ);
@@ -348,6 +353,7 @@ void visit_close_waiting(struct server *s)
         leave(s, v);
     }
     loop_timer_stop(s->admission);
+    loop_job_cancel(s->admit_job);
 }
 
 void visit_finish(struct server *s)
@@ -358,5 +364,6 @@ void visit_finish(struct server *s)
     gate_finish(s);
     leave_finish(s);
     loop_timer_destroy(s->admission);
+    loop_job_destroy(s->admit_job);
     loop_timer_destroy(s->late_timer);
 }

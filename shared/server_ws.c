@@ -181,6 +181,7 @@ void ws_on_open(struct conn *c)
     c->is_upgrading = false;
     c->is_open = true;
     leave_watch(c);
+    loop_has_done(c->server->loop); /* to let somebody in is a piece that was admitted as one */
     c->server->options.handler->on_ws_open(c->server->options.ctx, &c->ws);
 }
 

@@ -15,7 +15,7 @@
 enum {
     INBOX_CAPACITY = 8192,
     LETTERS_PER_TURN = 512,
-    SESSIONS_PER_TENANT_TURN = 4,
+    SESSIONS_PER_TENANT_TURN = 1,
     FLUSH_SLICE_US = 4000, /* then the loop looks after its sockets */
     FLUSH_SHARED_US = 60,  /* while several tenants are there: others have sockets, too */
     GATHER_FROM = 64,      /* sockets of a tenant from which it is worth waiting for more events */

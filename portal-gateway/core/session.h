@@ -124,8 +124,8 @@ enum session_due {
 enum {
     SESSION_ID_SIZE = 21,
     SECRET_ID_SIZE = SESSION_ID_SIZE + GATEWAY_TAG_CHARS,
-    CONTROL_MAX = 320 + PRESENCE_USERS_MOST, /* own frames waiting; a peer that makes more is cut */
-    CONTROL_POLLED_MAX = 16384               /* ... one that polls: a single POST may ask for many answers */
+    CONTROL_MAX = 320,         /* own frames waiting; a peer that makes more is cut */
+    CONTROL_POLLED_MAX = 16384 /* ... one that polls: a single POST may ask for many answers */
 };
 
 /* A session that is further behind than the ring reaches: it reads the log (past.h). */

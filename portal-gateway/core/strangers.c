@@ -19,27 +19,25 @@ static void read_it(struct session *s, bool on)
         s->ops->slow(s->link, !on);
 }
 
-static void on_turn(void *ctx)
+static void hear_one(void *ctx)
 {
     struct strangers *all = ctx;
-    all->one_was_heard = !list_empty(&all->waiting);
-    if (!all->one_was_heard)
-        return;
-    loop_timer_start(all->timer, 0, 0);
     strangers_hear(container_of(all->waiting.next, struct words, in_waiting)->s);
+    if (!list_empty(&all->waiting))
+        loop_job_want(all->job);
 }
 
 void strangers_init(struct strangers *all, struct loop *loop)
 {
     list_init(&all->waiting);
     all->bytes = 0;
-    all->one_was_heard = false;
-    all->timer = loop_timer_create(loop, on_turn, all);
+    all->loop = loop;
+    all->job = loop_job_create(loop, hear_one, all);
 }
 
 void strangers_finish(struct strangers *all)
 {
-    loop_timer_destroy(all->timer);
+    loop_job_destroy(all->job);
 }
 
 /* A session of a protocol without sign-in stays a stranger for good, but nothing is due from it. */
@@ -53,11 +51,8 @@ bool strangers_put_off(struct session *s, struct view message, bool is_text)
     struct strangers *all = &s->hub->turns;
     if (!is_to_sign_in(s))
         return false;
-    if (!all->one_was_heard || all->bytes + message.n > STRANGERS_BYTES_MAX) {
-        all->one_was_heard = true;
-        loop_timer_start(all->timer, 0, 0);
+    if (all->bytes + message.n > STRANGERS_BYTES_MAX || loop_may_do(all->loop))
         return false;
-    }
     struct words *w = xcalloc(1, sizeof *w + message.n);
     w->s = s;
     w->is_text = is_text;
@@ -65,6 +60,7 @@ bool strangers_put_off(struct session *s, struct view message, bool is_text)
     if (message.n)
         memcpy(w->bytes, message.p, message.n);
     list_append(&all->waiting, &w->in_waiting);
+    loop_job_want(all->job);
     all->bytes += w->n;
     s->words = w;
     read_it(s, false);
@@ -79,6 +75,8 @@ static struct words *take(struct session *s)
     list_unlink(&w->in_waiting);
     s->hub->turns.bytes -= w->n;
     s->words = NULL;
+    if (list_empty(&s->hub->turns.waiting))
+        loop_job_cancel(s->hub->turns.job);
     return w;
 }
 

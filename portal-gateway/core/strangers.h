@@ -1,5 +1,6 @@
 /*
- * Turns of those who have not signed in: of what they say the loop hears one message in a turn.
+ * Turns of those who have not signed in: what they say is a job of the loop's, which hears one message in a
+ * turn at most.
  *
  * A token costs some fifty microseconds to verify, and a tenant whose clients all come back at once has
  * hundreds of them say theirs in the same moment. The loop would read all in one turn, and nobody else
@@ -23,8 +24,8 @@ enum { STRANGERS_BYTES_MAX = 1 << 20 }; /* that wait, of all together; what is m
 struct strangers {
     struct list waiting; /* of struct words, in the order in which they came */
     size_t bytes;        /* of those */
-    struct loop_timer *timer;
-    bool one_was_heard; /* in this turn */
+    struct loop *loop;
+    struct loop_job *job;
 };
 
 void strangers_init(struct strangers *all, struct loop *loop);

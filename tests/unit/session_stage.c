@@ -166,7 +166,7 @@ void gone(struct sink *k)
 void say(struct sink *k, const char *message)
 {
     session_on_message(k->session, view_of(message), true);
-    if (k->session && k->session->words) /* another stranger was heard in this turn */
+    while (k->session && k->session->words) /* another stranger was heard in this turn */
         run_for(0);
 }
 
@@ -315,4 +315,10 @@ void run_for(int64_t ms)
     loop_timer_start(timer, ms, 0);
     loop_run(stage.loop);
     loop_timer_destroy(timer);
+}
+
+void turn_within(int64_t end)
+{
+    ck_assert_msg(clock_mono_ms() < end, "in vain");
+    loop_turn(stage.loop);
 }

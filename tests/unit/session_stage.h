@@ -80,5 +80,8 @@ void hear_of_session(const char *pid, uint64_t seq, const char *more);
 void feed(uint64_t seq, size_t count, const char *type, const char *more);
 void flush(void);
 void run_for(int64_t ms);
+/* One turn of the loop: what is waited for comes by one, however slowly this machine takes them. Fails from
+ * then on, in milliseconds of clock_mono_ms(). */
+void turn_within(int64_t end);
 
 #endif

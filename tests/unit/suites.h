@@ -33,6 +33,7 @@
     X(limits)        \
     X(loop)          \
     X(metrics)       \
+    X(newest)        \
     X(outbox)        \
     X(past)          \
     X(peer_answer)   \

@@ -37,6 +37,51 @@ START_TEST(a_resync_has_a_form_per_protocol)
 }
 END_TEST
 
+static void add(struct buf *frames, enum frame_form form, size_t bytes)
+{
+    struct buf stem, tail;
+    char *text = xcalloc(bytes + 3, 1);
+    memset(text, 'x', bytes + 2);
+    text[0] = text[bytes + 1] = '"';
+    frame_stem(&stem, form, "t", (struct view){text, bytes + 2});
+    frame_tail(&tail, form, &at, (struct view){NULL, 0});
+    frame_add_joined(frames, buf_view(&stem), buf_view(&tail));
+    struct frame *whole =
+        frame_of_event(form, "t", (struct view){text, bytes + 2}, &at, (struct view){NULL, 0});
+    ck_assert_uint_ge(frames->len, whole->len);
+    ck_assert_int_eq(memcmp(frames->data + frames->len - whole->len, whole->bytes, whole->len), 0);
+    frame_unref(whole);
+    buf_free(&stem);
+    buf_free(&tail);
+    free(text);
+}
+
+START_TEST(many_frames_in_one_are_the_same_bytes_and_come_apart_again)
+{
+    static const size_t sizes[] = {0, 60, 200, 1000, 66000, 1};
+    for (enum frame_form form = 0; form < FRAME_FORMS; form++) {
+        struct buf frames;
+        size_t count = 0;
+        buf_init(&frames, 1 << 20);
+        for (size_t i = 0; i < countof(sizes); i++)
+            add(&frames, form, sizes[i]);
+        struct frame *f = frame_of_many(buf_view(&frames), countof(sizes));
+        ck_assert_uint_eq(f->count, countof(sizes));
+        ck_assert_uint_eq(f->len, frames.len);
+        struct view left = {(const char *)f->bytes, f->len};
+        for (bool is_text; left.n; count++) {
+            struct view payload = frame_next(&left, &is_text);
+            ck_assert(is_text);
+            ck_assert_uint_gt(payload.n, sizes[count]);
+            ck_assert_uint_lt(payload.n, sizes[count] + 80);
+        }
+        ck_assert_uint_eq(count, countof(sizes));
+        frame_unref(f);
+        buf_free(&frames);
+    }
+}
+END_TEST
+
 START_TEST(the_header_says_the_length)
 {
     static const struct {
@@ -139,6 +184,7 @@ Suite *suite_frame(void)
     TCase *t = tcase_create("frames");
     tcase_add_test(t, an_event_has_a_form_per_protocol);
     tcase_add_test(t, a_resync_has_a_form_per_protocol);
+    tcase_add_test(t, many_frames_in_one_are_the_same_bytes_and_come_apart_again);
     tcase_add_test(t, the_header_says_the_length);
     tcase_add_test(t, an_entry_is_framed_once_per_form);
     tcase_add_test(t, the_ring_is_bounded_by_count_and_bytes);

@@ -1,3 +1,4 @@
+#include "shared/compiler.h"
 #include "shared/loop.h"
 #include "tests/unit/suites.h"
 #include <pthread.h>
@@ -138,6 +139,78 @@ START_TEST(another_thread_wakes_the_loop)
 }
 END_TEST
 
+struct work {
+    struct loop_job *job;
+    int done, wanted;
+};
+
+static void do_one(void *ctx)
+{
+    struct work *w = ctx;
+    if (++w->done < w->wanted)
+        loop_job_want(w->job);
+}
+
+static void do_the_last(void *ctx)
+{
+    struct work *w = ctx;
+    w->done++;
+    loop_job_destroy(w->job);
+}
+
+START_TEST(one_job_is_done_in_a_turn_each_in_its_turn)
+{
+    static const int expected[][3] = {{1, 0, 0}, {1, 1, 0}, {1, 1, 1}, {2, 1, 1},
+                                      {2, 2, 1}, {3, 2, 1}, {3, 2, 1}};
+    struct loop *loop = loop_create();
+    struct work all[3] = {{.wanted = 3}, {.wanted = 2}, {.wanted = 1}};
+    for (int i = 0; i < 3; i++)
+        all[i].job = loop_job_create(loop, i < 2 ? do_one : do_the_last, &all[i]);
+    for (int i = 0; i < 6; i++)
+        loop_job_want(all[i % 3].job);
+    for (size_t turn = 0; turn < countof(expected); turn++) {
+        loop_turn(loop);
+        for (int i = 0; i < 3; i++)
+            ck_assert_int_eq(all[i].done, expected[turn][i]);
+    }
+    loop_job_want(all[0].job);
+    loop_job_want(all[1].job);
+    loop_job_cancel(all[0].job);
+    loop_turn(loop);
+    ck_assert_int_eq(all[0].done, 3);
+    ck_assert_int_eq(all[1].done, 3);
+    loop_job_want(all[1].job);
+    loop_job_destroy(all[0].job);
+    loop_job_destroy(all[1].job);
+    loop_job_destroy(NULL);
+    loop_turn(loop);
+    loop_destroy(loop);
+}
+END_TEST
+
+START_TEST(what_is_done_at_once_makes_jobs_wait_for_one_turn)
+{
+    struct loop *loop = loop_create();
+    struct work w = {.wanted = 100};
+    w.job = loop_job_create(loop, do_one, &w);
+    ck_assert(loop_may_do(loop));
+    ck_assert(!loop_may_do(loop));
+    loop_turn(loop);
+    ck_assert(loop_may_do(loop));
+    loop_job_want(w.job);
+    loop_turn(loop);
+    ck_assert_int_eq(w.done, 0);
+    ck_assert(!loop_may_do(loop)); /* the job has waited for longer */
+    for (int turn = 1; turn <= 10; turn++) {
+        loop_has_done(loop);
+        loop_turn(loop);
+        ck_assert_int_eq(w.done, (turn + 1) / 2);
+    }
+    loop_job_destroy(w.job);
+    loop_destroy(loop);
+}
+END_TEST
+
 START_TEST(a_stop_before_run_is_kept)
 {
     struct loop *loop = loop_create();
@@ -192,6 +265,8 @@ Suite *suite_loop(void)
     tcase_add_test(tc, a_started_timer_can_be_moved_and_stopped);
     tcase_add_test(tc, a_timer_may_destroy_itself);
     tcase_add_test(tc, another_thread_wakes_the_loop);
+    tcase_add_test(tc, one_job_is_done_in_a_turn_each_in_its_turn);
+    tcase_add_test(tc, what_is_done_at_once_makes_jobs_wait_for_one_turn);
     tcase_add_test(tc, a_stop_before_run_is_kept);
     tcase_add_test(tc, signals_are_events);
     tcase_add_test(tc, the_second_request_to_end_is_obeyed_at_once);

@@ -303,6 +303,32 @@ START_TEST(ephemeral_events_wait_for_the_next_poll)
 }
 END_TEST
 
+/* They leave for a WebSocket in one piece. */
+START_TEST(newest_values_are_packets_of_their_own)
+{
+    join();
+    feed(0, 1, "a", ",\"class\":\"latest\",\"key\":\"k\",\"rev\":1");
+    feed(0, 1, "b", ",\"class\":\"latest\",\"key\":\"k\",\"rev\":1");
+    session_close(session, CLOSE_LEFT);
+    run_for(5);
+    memset(answers.status, 0, sizeof answers.status);
+    for (size_t i = 0; i < REQUESTS_MAX; i++)
+        buf_clear(&answers.body[i]);
+    open_session(&protocol_sio);
+    struct sink k = {.session = session};
+    sign_in(&k, "u1", "");
+    const char *answer = body_of(get());
+    ck_assert_int_eq(strncmp(answer, "40{", 3), 0);
+    ck_assert_ptr_nonnull(strstr(answer, RS "42[\"a\",0,\"e-10\"]"));
+    ck_assert_ptr_nonnull(strstr(answer, RS "42[\"b\",0,\"e-10\"]"));
+    ck_assert_ptr_nonnull(strstr(answer, "portalcast:hello"));
+    size_t count = 1;
+    for (const char *p = answer; (p = strchr(p, RS[0])); p++)
+        count++;
+    ck_assert_uint_eq(count, 4);
+}
+END_TEST
+
 START_TEST(one_answer_takes_many_more_than_one_gather)
 {
     join();
@@ -478,6 +504,7 @@ Suite *suite_poll(void)
     tcase_add_loop_test(t, some_ends_leave_no_words, 0, 6);
     tcase_add_test(t, events_stay_in_the_ring_between_two_polls);
     tcase_add_test(t, ephemeral_events_wait_for_the_next_poll);
+    tcase_add_test(t, newest_values_are_packets_of_their_own);
     tcase_add_test(t, one_answer_takes_many_more_than_one_gather);
     tcase_add_test(t, who_does_not_poll_is_cut_after_a_while);
     tcase_add_test(t, the_session_moves_with_what_is_queued);

@@ -127,6 +127,28 @@ START_TEST(who_says_too_little_is_ended_and_who_leaves_is_forgotten)
 }
 END_TEST
 
+/* So that who is at work is heard in between. */
+START_TEST(a_crowd_is_looked_at_a_few_a_turn)
+{
+    enum { MANY = 64, A_FEW = 4 };
+    size_t waiting = 0;
+    for (size_t i = 0; i < MANY; i++)
+        crowd[i] = fixture_dial(&f);
+    for (size_t now; waiting < MANY; waiting = now) {
+        loop_turn(f.loop);
+        now = server_waiting(f.server);
+        ck_assert_uint_le(now - waiting, A_FEW);
+    }
+    for (size_t i = 0; i < MANY; i++)
+        close(crowd[i]);
+    for (size_t now; waiting; waiting = now) {
+        loop_turn(f.loop);
+        now = server_waiting(f.server);
+        ck_assert_uint_le(waiting - now, A_FEW);
+    }
+}
+END_TEST
+
 Suite *suite_server_gate(void)
 {
     Suite *s = suite_create("server_gate");
@@ -138,6 +160,7 @@ Suite *suite_server_gate(void)
     tcase_add_test(t, a_head_may_come_byte_by_byte);
     tcase_add_test(t, what_is_no_head_does_not_wait_for_the_rest);
     tcase_add_test(t, who_says_too_little_is_ended_and_who_leaves_is_forgotten);
+    tcase_add_test(t, a_crowd_is_looked_at_a_few_a_turn);
     suite_add_tcase(s, t);
     return s;
 }

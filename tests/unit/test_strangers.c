@@ -59,6 +59,7 @@ START_TEST(one_is_heard_at_once_the_others_one_a_turn_in_order)
 {
     for (int i = 0; i < COMPANY; i++)
         knock(i);
+    run_for(0); /* this turn has had its piece */
     for (int i = 0; i < COMPANY; i++) {
         ck_assert_int_eq(count_in(), i + 1);
         ck_assert(is_in(i));
@@ -76,6 +77,7 @@ START_TEST(who_waits_is_not_read)
     knock(1);
     ck_assert(!company[0]->slowed);
     ck_assert(company[1]->slowed);
+    run_for(0);
     run_for(0);
     ck_assert(!company[1]->slowed);
 }
@@ -121,6 +123,7 @@ START_TEST(who_goes_meanwhile_is_forgotten)
     gone(company[1]);
     company[1] = NULL;
     run_for(0);
+    run_for(0);
     ck_assert(is_in(2));
     run_for(0);
     ck_assert(is_in(3));
@@ -145,6 +148,7 @@ START_TEST(a_token_that_is_refused_takes_its_turn_too)
     session_on_message(company[1]->session, VIEW("{\"type\":\"auth\",\"token\":\"a.b.c\"}"), true);
     ck_assert_str_eq(heard(company[1]), "");
     run_for(0);
+    run_for(0);
     ck_assert_int_eq(times_heard(company[1], "TOKEN_INVALID"), 1);
 }
 END_TEST
@@ -160,6 +164,7 @@ START_TEST(what_waits_is_bounded)
             ck_assert_int_eq(company[i]->session->words != NULL, i == 1);
             ck_assert_int_eq(*heard(company[i]) != 0, i != 1);
         }
+        run_for(0);
         run_for(0);
         ck_assert_str_ne(heard(company[1]), "");
         run_for(0);
